@@ -1,0 +1,1 @@
+"""Submitting sweeps to Ray clusters. Imported by ``sweep.cli`` only, inside functions."""

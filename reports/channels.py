@@ -1,0 +1,76 @@
+"""Channel matrices by the law's name (design 5): T[k, y] = P(target y | truth k)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+#: Laws whose channel follows from (e, classes, map) alone. Others (unigram, teacher, plug-ins) have no floor here.
+KNOWN = ("uniform_wrong", "uniform_all", "next_class", "confusion")
+
+
+def replacement(law: str, classes: int, mapping: Sequence[object] | None = None) -> Matrix | None:
+    """W with T = (1 - e) I + e W: where a redrawn target goes, [classes, classes], rows sum to 1.
+
+    None where the law is unknown or ``mapping`` does not fit it. ``mapping`` is for ``confusion``: a class for each
+    class, or a row of weights for each class (normalised here).
+    """
+    identity = np.eye(classes)
+    if law == "uniform_wrong" and classes > 1:
+        return (np.ones((classes, classes)) - identity) / (classes - 1)
+    if law == "uniform_all":
+        return np.full((classes, classes), 1 / classes)
+    if law == "next_class":
+        return np.roll(identity, 1, axis=1)
+    if law == "confusion" and mapping is not None and len(mapping) == classes:
+        return _mapped(mapping, classes)
+    return None
+
+
+def channel(law: str, rate: Fraction, classes: int, mapping: Sequence[object] | None = None) -> Matrix | None:
+    """T of a law at error rate e, [classes, classes]; None where :func:`replacement` has none."""
+    weights = replacement(law, classes, mapping)
+    return None if weights is None else float(1 - rate) * np.eye(classes) + float(rate) * weights
+
+
+def argmax_threshold(law: str, classes: int, mapping: Sequence[object] | None = None) -> Fraction | None:
+    """The rate e at which a certain prediction's argmax ties with a wrong class; kept below it. None: unknown.
+
+    1 - e + e W[k, k] = e W[k, j] for the worst k and j: (n-1)/n for ``uniform_wrong``, 1/2 for ``next_class``,
+    1 (never reached) for ``uniform_all``.
+    """
+    if law == "uniform_wrong" and classes > 1:
+        return Fraction(classes - 1, classes)
+    if law == "next_class":
+        return Fraction(1, 2)
+    if law == "uniform_all":
+        return Fraction(1)
+    weights = replacement(law, classes, mapping)
+    if weights is None:
+        return None
+    kept = np.diag(weights)
+    worst = max(
+        Fraction(float(weights[k, j])) - Fraction(float(kept[k]))
+        for k in range(classes)
+        for j in range(classes)
+        if j != k
+    )
+    return min(Fraction(1), 1 / (1 + worst)) if worst > 0 else Fraction(1)
+
+
+def _mapped(mapping: Sequence[object], classes: int) -> Matrix | None:
+    if all(isinstance(target, int) and 0 <= target < classes for target in mapping):
+        return np.eye(classes)[np.array(mapping, dtype=np.int64)]
+    try:
+        weights = np.array(mapping, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if weights.shape != (classes, classes) or (weights < 0).any() or (weights.sum(axis=1) <= 0).any():
+        return None
+    normalised: Matrix = weights / weights.sum(axis=1, keepdims=True)
+    return normalised

@@ -1,0 +1,1 @@
+"""Orchestration: grid files, trials, plan, Ray Tune driver, worker, store, command line."""

@@ -1,0 +1,64 @@
+"""The shape of a grid file, as pydantic models. What the fields of a family are is the family's own matter."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+def _name(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError("a name has 1 to 64 letters, digits, '_', '-' or '.', and begins with a letter or digit")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Scalar = str | int | float | bool | None
+#: ``when`` and ``exclude`` compare a field with one value, or with any of a list.
+Condition = dict[str, Scalar | list[Scalar]]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Need(_Part):
+    """Which trials of another group fill a role: those that agree on ``match`` and have the values of ``where``."""
+
+    group: str
+    match: list[str] = []
+    where: dict[str, Scalar] = {}
+
+
+class Resources(_Part):
+    """What one trial occupies. ``gpu: auto`` is one GPU where the cluster has any, else none."""
+
+    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0, allow_inf_nan=False)] = "auto"
+
+
+class Group(_Part):
+    """Cells that share a family: fixed fields, axes that multiply, lists that move together."""
+
+    name: Name
+    family: str
+    about: str = ""
+    set: dict[str, Any] = {}
+    grid: dict[str, list[Any]] = {}
+    zip: list[dict[str, list[Any]]] | dict[str, list[Any]] = []
+    when: list[Condition] = []
+    exclude: list[Condition] = []
+    needs: dict[str, Need] = {}
+    resources: Resources = Resources()
+
+
+class SpaceFile(_Part):
+    """A whole grid file."""
+
+    name: Name
+    about: str = ""
+    groups: Annotated[list[Group], Field(min_length=1)]

@@ -1,0 +1,1 @@
+"""The store: five tables of flat Parquet files, and the only place that writes them."""

@@ -1,0 +1,145 @@
+"""The closed schemas of the five tables. Imports pyarrow only, so that reports can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+VERSION_KEY = b"noisegrid.schema_version"
+TABLE_KEY = b"noisegrid.table"
+
+#: Marks a column that repeats bit for bit when a trial is rerun on the same hardware kind and versions.
+SCIENCE = {b"science": b"1"}
+
+TEXT, INT, FLOAT, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def _science(name: str, kind: pa.DataType, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata=SCIENCE)
+
+
+def _record(name: str, kind: pa.DataType, *, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable)
+
+
+TRIALS = (
+    _science("id", TEXT),
+    _science("revision", TEXT),
+    _record("attempt", TEXT, nullable=False),
+    _science("family", TEXT),
+    _science("model", TEXT),
+    _science("dataset", TEXT),
+    _science("noise_law", TEXT),
+    _science("noise_refresh", TEXT),
+    _science("noise_ratio", FLOAT),
+    _science("noise_rate", FLOAT),
+    _science("realised_rate", FLOAT, nullable=True),
+    _science("batch", INT),  # samples a step, multiplier included
+    _science("batch_multiplier", INT),
+    _science("budget_rule", TEXT),
+    _science("samples", INT),
+    _science("steps", INT),
+    _science("seed", INT),
+    _science("parameters", INT),
+    _science("reading", TEXT),
+    _science("spec", TEXT),  # the canonical JSON whose hash is the id
+    _science("needs", TEXT),  # JSON: role -> id
+    _record("started", TIME),
+    _record("ended", TIME),
+    _record("train_seconds", FLOAT),
+    _record("evaluate_seconds", FLOAT),
+    _record("trial_seconds", FLOAT),
+    _record("samples_per_second", FLOAT),  # samples over train_seconds
+    _record("peak_memory_bytes", INT),  # resident set of the process, or of the device where there is one
+    _record("host", TEXT),
+    _record("device", TEXT),
+    _record("threads", INT),
+    _record("cpu", TEXT),
+    _record("git", TEXT),
+    _record("versions", TEXT),  # JSON: package -> version
+    _science("data_sha256", TEXT),
+)
+
+METRICS = (
+    _science("id", TEXT),
+    _record("attempt", TEXT, nullable=False),
+    _science("step", INT),
+    _science("samples", INT),
+    _science("split", TEXT),
+    _science("metric", TEXT),
+    _science("value", FLOAT, nullable=True),
+    _science("final", FLAG),
+)
+
+ATTEMPTS = (
+    _record("id", TEXT, nullable=False),
+    _record("revision", TEXT, nullable=False),
+    _record("attempt", TEXT, nullable=False),
+    _record("event", TEXT, nullable=False),  # started, resumed, ended
+    _record("at", TIME, nullable=False),
+    _record("step", INT),  # where a resumed attempt took up
+    _record("outcome", TEXT),  # of an end: done, raised, died, failed, interrupted, lost
+    _record("reason", TEXT),
+    _record("traceback", TEXT),
+    _record("host", TEXT),
+    _record("pid", INT),
+)
+
+ARTIFACTS = (
+    _science("id", TEXT),
+    _record("attempt", TEXT, nullable=False),
+    _science("role", TEXT),
+    _record("path", TEXT, nullable=False),  # relative to the store
+    _science("bytes", INT),
+    _science("sha256", TEXT),
+)
+
+CHECKS = (
+    _record("id", TEXT, nullable=False),
+    _record("attempt", TEXT, nullable=False),
+    _record("at", TIME, nullable=False),
+    _record("what", TEXT, nullable=False),
+    _record("verdict", TEXT, nullable=False),
+    _record("expected", TEXT),  # digest that the store promised
+    _record("found", TEXT),  # digest that was measured
+)
+
+
+def _schema(table: str, fields: tuple[pa.Field, ...]) -> pa.Schema:
+    return pa.schema(fields, metadata={TABLE_KEY: table.encode(), VERSION_KEY: str(SCHEMA_VERSION).encode()})
+
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "trials": _schema("trials", TRIALS),
+    "metrics": _schema("metrics", METRICS),
+    "attempts": _schema("attempts", ATTEMPTS),
+    "artifacts": _schema("artifacts", ARTIFACTS),
+    "checks": _schema("checks", CHECKS),
+}
+
+
+def science_columns(table: str) -> list[str]:
+    """Columns of ``table`` that enter the store digest."""
+    return [field.name for field in SCHEMAS[table] if field.metadata and b"science" in field.metadata]
+
+
+def to_table(table: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table of the closed schema.
+
+    Raises:
+        KeyError: a row has a column that the schema lacks, or lacks one of its own.
+        pyarrow.ArrowInvalid: a value has the wrong type or a null stands where none may.
+    """
+    schema = SCHEMAS[table]
+    expected = set(schema.names)
+    for row in rows:
+        if row.keys() != expected:
+            odd = sorted(row.keys() ^ expected)
+            raise KeyError(f"a row of {table!r} does not match its schema: {', '.join(odd)}")
+    built = pa.Table.from_pylist(rows, schema=schema)
+    built.validate(full=True)
+    return built

@@ -1,0 +1,140 @@
+"""The one module that writes files of a store: whole or not at all, and only if nobody was first.
+
+A file is written beside the tables under ``_tmp``, fsynced, and then hard-linked to its name. ``link`` fails where
+the name exists, which makes it the local first-wins; a reader never sees a part. Object stores have a conditional
+put in its place; pyarrow's filesystems have neither, so they only read.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from sweep.errors import StoreError
+
+
+class LocalStorage:
+    """Files under a folder, named by paths relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, name: str, content: bytes, *, durable: bool = True) -> bool:
+        """Create ``name`` with ``content``; False, and nothing changed, where it exists already.
+
+        ``durable`` files survive a power cut; a lease, which means nothing after one, need not.
+
+        Raises:
+            StoreError: the disk is full, the folder read-only, or hard links are not supported.
+        """
+        target = self.root / name
+        temporary = self._temporary()
+        try:
+            self._write(temporary, content, durable)
+            try:
+                os.link(temporary, target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(temporary, target)
+            if durable:
+                self._sync_folder(target.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self.fault("write", name, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put ``content`` in the place of ``name``, whole, whether or not it exists.
+
+        Raises:
+            StoreError: as :meth:`create`.
+        """
+        target = self.root / name
+        temporary = self._temporary()
+        try:
+            self._write(temporary, content, durable=False)
+            os.replace(temporary, target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise self.fault("write", name, error) from error
+
+    def read(self, name: str) -> bytes | None:
+        """The content of ``name``, or None where it does not exist.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self.fault("read", name, error) from error
+
+    def names(self, folder: str) -> list[str]:
+        """File names in ``folder``, sorted; empty where the folder does not exist.
+
+        Raises:
+            StoreError: the folder cannot be listed.
+        """
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(entry.name for entry in entries)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self.fault("list", folder, error) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file or an empty folder; nothing happens where there is none.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
+        path = self.root / name
+        try:
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self.fault("remove", name, error) from error
+
+    def path(self, name: str) -> Path:
+        """Where ``name`` lies on this machine."""
+        return self.root / name
+
+    def fault(self, verb: str, name: str, error: OSError) -> StoreError:
+        """The error for a failed operation, in words."""
+        return StoreError(f"store {self.root}: cannot {verb} {name}: {error.strerror or error}")
+
+    def _temporary(self) -> Path:
+        return self.root / "_tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+    def _write(self, path: Path, content: bytes, durable: bool) -> None:
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _sync_folder(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,229 @@
+"""A store: where it is, whether it is one, its tables' files, and publishing."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import StoreError
+from sweep.store import names
+from sweep.store.schema import SCHEMA_VERSION, TABLE_KEY, VERSION_KEY, to_table
+from sweep.store.storage import LocalStorage
+
+MARKER = "noisegrid.json"
+FORMAT = "noisegrid store"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store. Get one from :func:`find`, :func:`open_store` or :func:`create`."""
+
+    storage: LocalStorage
+
+    @property
+    def root(self) -> Path:
+        return self.storage.root
+
+    def table_names(self, table: str) -> set[str]:
+        """Names of everything in a table, without suffix: single files and those that compacted files stand for."""
+        listed = self.storage.names(table)
+        found: set[str] = set()
+        for name in listed:
+            if not name.endswith(names.SUFFIX):
+                continue
+            stem = name.removesuffix(names.SUFFIX)
+            if stem.startswith(names.COMPACTED):
+                found |= self.compacted_names(table, stem)
+            else:
+                found.add(stem)
+        return found
+
+    def compacted_names(self, table: str, stem: str) -> set[str]:
+        """Names that a compacted file stands for.
+
+        Raises:
+            StoreError: the list that belongs to the file is missing.
+        """
+        content = self.storage.read(f"compacted/{table}/{stem}.names")
+        if content is None:
+            raise StoreError(
+                f"store {self.root}: {table}/{stem}{names.SUFFIX} has lost its list of names "
+                f"(compacted/{table}/{stem}.names); restore it from a copy of the store"
+            )
+        return set(content.decode().split())
+
+    def index(self) -> names.Index:
+        """What is published, failed and died, from file names alone."""
+        return names.index(self.table_names("trials"), self.table_names("attempts"))
+
+    def deaths(self, trial: str, revision: str) -> int:
+        """How many attempts at a trial ended with the death of their process."""
+        return self.index().deaths[(trial, revision)]
+
+    def published(self, trial: str, revision: str) -> bool:
+        """Whether a trial is published in a revision."""
+        name = names.trial_name(trial, revision)
+        return self.storage.path(f"trials/{name}{names.SUFFIX}").exists() or self._was_compacted("trials", name)
+
+    def _was_compacted(self, table: str, name: str) -> bool:
+        wanted = name.encode()
+        return any(
+            wanted in (self.storage.read(f"compacted/{table}/{listed}") or b"").split()
+            for listed in self.storage.names(f"compacted/{table}")
+        )
+
+    def add(self, table: str, name: str, rows: list[dict[str, Any]]) -> bool:
+        """Create one file of a table; False where the name exists."""
+        return self.storage.create(f"{table}/{name}{names.SUFFIX}", encode(table, rows))
+
+    def publish_trial(self, row: dict[str, Any]) -> bool:
+        """Create the file that makes a trial published, exclusively; False where another attempt was first.
+
+        A compaction may have replaced the winner's file in between: its list of names is looked at before and
+        after, and it is written before any file is removed, so one of the two looks sees it.
+        """
+        name = names.trial_name(row["id"], row["revision"])
+        if self._was_compacted("trials", name) or not self.add("trials", name, [row]):
+            return False
+        if self._was_compacted("trials", name):
+            self.storage.remove(f"trials/{name}{names.SUFFIX}")
+            return False
+        return True
+
+    def discard_attempt(self, trial: str, attempt: str) -> None:
+        """Remove the metrics and artifacts of an attempt that did not win."""
+        name = names.part_name(trial, attempt)
+        for table in ("metrics", "artifacts"):
+            self.storage.remove(f"{table}/{name}{names.SUFFIX}")
+        for file in self.storage.names(f"files/{name}"):
+            self.storage.remove(f"files/{name}/{file}")
+        self.storage.remove(f"files/{name}")
+
+    def write_revision(self, digest: str, content: str) -> None:
+        """Keep what a revision was made of, so that a later plan can name what changed."""
+        self.storage.create(f"revisions/{digest}.json", content.encode())
+
+    def read_revision(self, digest: str) -> dict[str, Any]:
+        """What a revision was made of; empty where that was not kept."""
+        content = self.storage.read(f"revisions/{digest}.json")
+        return dict(json.loads(content)) if content else {}
+
+
+def encode(table: str, rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows as the bytes of one Parquet file."""
+    return encode_table(to_table(table, list(rows)))
+
+
+def encode_table(built: Any) -> bytes:
+    """An Arrow table as the bytes of one Parquet file (zstd)."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(built, buffer, compression="zstd", write_statistics=built.num_rows > 100)
+    return buffer.getvalue()
+
+
+def check_schema(metadata: dict[bytes, bytes] | None, where: str, table: str) -> None:
+    """Refuse a Parquet file that is not of this program's making, or of a later version.
+
+    Raises:
+        StoreError: the file is foreign, of another table, or newer.
+    """
+    version = (metadata or {}).get(VERSION_KEY)
+    if version is None or (metadata or {}).get(TABLE_KEY) != table.encode():
+        raise StoreError(f"{where} is not a file of the table {table!r} of a Noisegrid store; move it elsewhere")
+    if not version.isdigit() or int(version) > SCHEMA_VERSION:
+        raise StoreError(
+            f"{where} has schema version {version.decode(errors='replace')}; this program reads up to "
+            f"{SCHEMA_VERSION}. Update Noisegrid to read it."
+        )
+
+
+def locate(location: str) -> Path:
+    """The folder that a store's location names.
+
+    Raises:
+        StoreError: an object-store URI, which this version cannot write, or an empty name.
+    """
+    scheme, mark, rest = location.partition("://")
+    if mark and scheme == "file":
+        return Path(rest)
+    if mark:
+        raise StoreError(f"store {location}: {scheme}:// is not supported; give a folder (a shared one on a cluster)")
+    if not location or "\0" in location:
+        raise StoreError("the name of the store is empty; give a folder")
+    return Path(location).expanduser()
+
+
+def find(location: str) -> Store | None:
+    """The store at ``location``, or None where there is nothing yet (no folder, or an empty one).
+
+    Raises:
+        StoreError: a file, a folder of something else, a newer store, or unreadable.
+    """
+    root = locate(location)
+    try:
+        if not root.exists():
+            blocking = next((parent for parent in root.absolute().parents if parent.exists()), None)
+            if blocking is not None and not blocking.is_dir():
+                raise StoreError(f"store {root}: {blocking} is a file; a store is a folder")
+            return None
+        if not root.is_dir():
+            raise StoreError(f"store {root}: is a file; a store is a folder")
+        marker = root / MARKER
+        if not marker.exists():
+            if any(entry.name != "_tmp" for entry in root.iterdir()):
+                raise StoreError(
+                    f"store {root}: the folder is not empty and holds no {MARKER}, so it is no Noisegrid store; "
+                    "give another folder or a new one"
+                )
+            return None
+        described = json.loads(marker.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(f"store {root}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise StoreError(f"store {root}: {MARKER} is damaged; restore it from a copy of the store") from None
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise StoreError(f"store {root}: {MARKER} was not written by Noisegrid; give another folder")
+    version = described.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise StoreError(
+            f"store {root}: schema version {version!r}; this program reads up to {SCHEMA_VERSION}. Update Noisegrid."
+        )
+    return Store(LocalStorage(root))
+
+
+def open_store(location: str) -> Store:
+    """The store at ``location``.
+
+    Raises:
+        StoreError: there is none, or :func:`find` refuses it.
+    """
+    store = find(location)
+    if store is None:
+        raise StoreError(f"store {location}: there is no store here; `sweep run SPACE --store {location}` makes one")
+    return store
+
+
+def create(location: str) -> Store:
+    """The store at ``location``, made where there is none yet.
+
+    Raises:
+        StoreError: :func:`find` refuses it, or it cannot be written.
+    """
+    existing = find(location)
+    if existing is not None:
+        return existing
+    storage = LocalStorage(locate(location).absolute())
+    try:
+        for folder in (*names.TABLES, "files", "leases", "revisions", "compacted", "_tmp"):
+            (storage.root / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"store {storage.root}: cannot be made ({error.strerror})") from None
+    content = json.dumps({"format": FORMAT, "schema_version": SCHEMA_VERSION})
+    storage.create(MARKER, content.encode())
+    return Store(storage)

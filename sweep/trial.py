@@ -1,0 +1,59 @@
+"""A trial as the driver sees it: its specification, its id, where it came from and what it occupies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainers.spec import TrialSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """CPUs and GPUs that one trial occupies; no part of its identity."""
+
+    cpu: float = 1.0
+    gpu: float | Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One cell of a grid, resolved. ``canonical`` is the JSON text whose hash is ``id``."""
+
+    id: str
+    group: str
+    spec: TrialSpec
+    canonical: str
+    claim: Claim
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """Role -> id of the trial that fills it."""
+        return self.spec.needs
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Trials of one kind differ in numbers only, so the time of one tells that of another."""
+        return (self.spec.family, self.spec.model, self.spec.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A grid file, resolved: every trial once, in the order of the file, what is needed before what needs it."""
+
+    name: str
+    about: str
+    source: str
+    trials: tuple[Trial, ...]
+
+
+def field_value(spec: TrialSpec, dotted: str) -> Any:
+    """The value of a dotted field, ``noise.rate`` included.
+
+    Raises:
+        AttributeError: no such field.
+    """
+    value: Any = spec
+    for part in dotted.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,96 @@
+"""The machine as a trial sees it: threads, device, peak memory, and what of it is written down."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("noisegrid", "torch", "torchvision", "ray", "numpy", "pyarrow")
+
+
+def use_threads(count: int) -> None:
+    """Give torch as many threads as the trial has CPUs. Ray sets one; torch is not imported for it."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+def device(gpus: float) -> str:
+    """``cuda`` where the trial has been given a GPU and torch sees one, else ``cpu``."""
+    if gpus <= 0:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def reset_peak_memory(on: str) -> None:
+    """Begin to count peak memory anew; a process may run many trials."""
+    if on == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):  # not permitted in some containers: the peak is then that of the process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(on: str) -> int | None:
+    """Peak bytes since :func:`reset_peak_memory`: allocated on the GPU, or resident in this process."""
+    if on == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024  # the kernel's "kB" are 1,024 bytes
+    return None
+
+
+def free_memory(on: str) -> None:
+    """Hand cached device memory back, so that the next trial in this process starts clean."""
+    if on == "cuda":
+        import gc
+
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+@cache
+def cpu_model() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def device_name(on: str) -> str:
+    """``cpu``, or the GPU's name."""
+    if on != "cuda":
+        return on
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
+@cache
+def versions() -> str:
+    """Versions of Python and of the packages that numbers may depend on, as JSON."""
+    found: dict[str, Any] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return json.dumps(found, sort_keys=True)

@@ -1,0 +1,74 @@
+"""What is plugged in: families, data sets and noise laws, found through entry points."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+from trainers.errors import SpecError
+from trainers.protocol import Dataset, Family, NoiseLaw
+
+GROUPS = {"trainer": "noisegrid.trainers", "data set": "noisegrid.datasets", "noise law": "noisegrid.noise"}
+
+
+def names(kind: str) -> list[str]:
+    """Registered names of a kind (``trainer``, ``data set``, ``noise law``), sorted, nothing imported."""
+    return sorted(_points(kind))
+
+
+def family(name: str) -> Family:
+    """Raises:
+    SpecError: no such trainer, or its plug-in cannot be imported.
+    """
+    return cast(Family, _load("trainer", name))
+
+
+def dataset(name: str) -> Dataset:
+    """Raises:
+    SpecError: no such data set, or its plug-in cannot be imported.
+    """
+    return cast(Dataset, _load("data set", name))
+
+
+def noise_law(name: str) -> NoiseLaw:
+    """Raises:
+    SpecError: no such noise law, or its plug-in cannot be imported.
+    """
+    return cast(NoiseLaw, _load("noise law", name))
+
+
+def module(kind: str, name: str) -> str:
+    """The module that a registered name points to, not imported.
+
+    Raises:
+        SpecError: no such name.
+    """
+    points = _points(kind)
+    if name not in points:
+        raise SpecError(unknown(kind, name, sorted(points)))
+    return points[name].module
+
+
+@cache
+def _points(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUPS[kind])}
+
+
+@cache
+def _load(kind: str, name: str) -> Any:
+    points = _points(kind)
+    if name not in points:
+        raise SpecError(unknown(kind, name, sorted(points)))
+    try:
+        return points[name].load()
+    except Exception as error:  # a plug-in is foreign code: whatever it raises is its fault, and is named
+        raise SpecError(f"{kind} {name!r} ({points[name].value}) cannot be imported: {error!r}") from error
+
+
+def unknown(kind: str, name: str, allowed: list[str]) -> str:
+    """The sentence for a name that is not among those allowed, with the nearest one."""
+    near = difflib.get_close_matches(name, allowed, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"unknown {kind} {name!r}{hint}. Allowed: {', '.join(allowed) or 'none is registered'}."
