@@ -89,7 +89,7 @@ def _in_file(loc: Sequence[str | int], source: Source, base: Path_) -> Path_:
     """Drop the parts of a location that pydantic adds for unions and constraints."""
     kept: list[str | int] = []
     for part in loc:
-        if (*base, *kept, part) in source.lines or part == loc[-1] and not _synthetic(part):
+        if (*base, *kept, part) in source.lines or (part == loc[-1] and not _synthetic(part)):
             kept.append(part)
     return tuple(kept)
 

@@ -266,7 +266,9 @@ class _GroupResolver:
         if len(fits) == 1:
             return fits[0]
         said = ", ".join(f"{key} = {', '.join(map(str, values))}" for key, values in wanted.items()) or "no condition"
-        problem = f"{len(fits)} trials of group {need.group!r} fit" if fits else f"no trial of group {need.group!r} fits"
+        problem = (
+            f"{len(fits)} trials of group {need.group!r} fit" if fits else f"no trial of group {need.group!r} fits"
+        )
         remedy = "add keys to 'match' or 'where' until one is left" if fits else "widen that group or drop a key"
         raise BadInputError(f"{self.source.where(at)}: needs.{role}: {problem} ({said}); {remedy}")
 

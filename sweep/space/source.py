@@ -52,7 +52,9 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+.0123456789"),
 )
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^(?:<<)$"), ["<"])
@@ -103,7 +105,7 @@ class _Reader:
     def mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         seen: dict[str, int] = {}
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag not in _SCALARS and not key.tag.endswith("merge"):
+            if not isinstance(key, yaml.ScalarNode) or (key.tag not in _SCALARS and not key.tag.endswith("merge")):
                 raise self.fail(key, "a key must be a plain name")
             if key.value in seen:
                 raise self.fail(key, f"the key {key.value!r} is given twice (first on line {seen[key.value]})")

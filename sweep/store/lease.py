@@ -99,7 +99,9 @@ def take(storage: LocalStorage, trial: str, revision: str, attempt: str, run: st
         StoreError: the store cannot be written.
     """
     now = time.time()
-    mine = Lease(trial, revision, attempt, run, socket.gethostname(), machine(), os.getpid(), born(os.getpid()) or "", now)
+    mine = Lease(
+        trial, revision, attempt, run, socket.gethostname(), machine(), os.getpid(), born(os.getpid()) or "", now
+    )
     while True:
         held = _current(storage, trial, revision)
         if held is not None and alive(held, time.time()):

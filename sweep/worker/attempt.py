@@ -55,7 +55,9 @@ class Attempt:
     timings: Timings = field(default_factory=Timings)
     fraction: float = 0.0
 
-    def event(self, event: str, outcome: str | None = None, reason: str | None = None, trace: str | None = None) -> None:
+    def event(
+        self, event: str, outcome: str | None = None, reason: str | None = None, trace: str | None = None
+    ) -> None:
         """Write one row of ``attempts``; the file's name carries the outcome, so that plans need not open it."""
         row = event_row(self.lease, event, outcome=outcome, reason=reason, traceback=trace)
         name = names.event_name(self.job.id, self.job.revision, self.lease.attempt, outcome or event)
