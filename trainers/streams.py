@@ -1,0 +1,97 @@
+"""Counter-based random streams (design 3.4): a value depends on its key and its position, not on earlier draws.
+
+A stream is named by (seed, purpose). Position ``p`` of it is one Philox4x64 block of four 64-bit words, so any part of
+a stream can be read alone, and a resumed run reads what an uninterrupted one would have read. numpy only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+WORDS = 4  # 64-bit words in a Philox4x64 block
+_LAST_POSITION = 2**64  # the low word of the counter is the position; the other three stay 0
+_UNIT = 2.0**-53  # a float64 holds 53 bits below 1
+
+
+def words(seed: int, purpose: str, start: int, count: int) -> npt.NDArray[np.uint64]:
+    """Blocks ``start`` to ``start + count - 1`` of the stream (seed, purpose), [count, 4].
+
+    Raises:
+        ValueError: a negative start or count, or a position past 2**64.
+    """
+    if start < 0 or count < 0 or start + count > _LAST_POSITION:
+        raise ValueError(
+            f"positions {start} to {start} + {count} lie outside the stream; start and count must be 0 or more "
+            "and their sum at most 2**64"
+        )
+    # numpy adds one to the counter before each block: position p is the Philox block of counter p + 1, throughout.
+    generator = np.random.Philox(key=_key(seed, purpose), counter=[start, 0, 0, 0])
+    return generator.random_raw(count * WORDS).reshape(count, WORDS)
+
+
+def uniforms(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """The upper 53 bits of each word as a number in [0, 1), in steps of 2**-53; same shape."""
+    return (words >> np.uint64(11)).astype(np.float64) * _UNIT
+
+
+def permutation(seed: int, purpose: str, size: int) -> npt.NDArray[np.int64]:
+    """A random order of ``range(size)``, [size].
+
+    The words of the stream are ranked rather than swapped by a library's shuffle, whose algorithm may change with its
+    version. Of n words two are equal with probability n**2 / 2**65; the stable sort settles those too.
+    """
+    flat = words(seed, purpose, 0, -(-size // WORDS)).reshape(-1)[:size]
+    return np.argsort(flat, kind="stable").astype(np.int64, copy=False)
+
+
+def order(seed: int, start: int, count: int, size: int) -> npt.NDArray[np.int64]:
+    """Example at each of the stream positions ``start`` to ``start + count - 1``, [count].
+
+    Epoch k = position // size is a permutation of ``range(size)`` of its own, keyed by (seed, k), so how a run is cut
+    into calls changes nothing.
+
+    Raises:
+        ValueError: a negative start or count, or a size below 1.
+    """
+    if start < 0 or count < 0 or size < 1:
+        raise ValueError(
+            f"start {start}, count {count}, size {size}: start and count must be 0 or more, size (examples) 1 or more"
+        )
+    found = np.empty(count, dtype=np.int64)
+    filled = 0
+    while filled < count:
+        epoch, offset = divmod(start + filled, size)
+        part = _epoch(seed, epoch, size)[offset : offset + count - filled]
+        found[filled : filled + len(part)] = part
+        filled += len(part)
+    return found
+
+
+def torch_seed(seed: int, purpose: str) -> int:
+    """A seed in [0, 2**63) for a ``torch.Generator``, unrelated between purposes.
+
+    torch's CPU generator keeps the low 32 bits only, so two purposes meet there with probability 2**-32.
+    """
+    return int.from_bytes(_hash(seed, f"torch/{purpose}")[:8], "little") >> 1
+
+
+@lru_cache(maxsize=4)  # two a run that crosses an epoch's end, for two runs at once
+def _epoch(seed: int, epoch: int, size: int) -> npt.NDArray[np.int64]:
+    found = permutation(seed, f"order/{epoch}", size)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=256)
+def _key(seed: int, purpose: str) -> tuple[int, int]:
+    digest = _hash(seed, purpose)
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
+
+
+def _hash(seed: int, purpose: str) -> bytes:
+    # A seed is digits only, so the first colon ends it and no two pairs share a text.
+    return hashlib.sha256(f"{int(seed)}:{purpose}".encode()).digest()
