@@ -7,6 +7,7 @@ twice silently wins. A grid file that means something else than it says is a wro
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ MAX_DEPTH = 40
 
 Path_ = tuple[str | int, ...]
 
+#: Where values stand that no file gave, but the command line (``--set``).
+OPTION = "--set"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -32,6 +36,8 @@ class Source:
 
     def where(self, path: Path_) -> str:
         """``file:line`` of the value at ``path``, or of the nearest enclosing one that has a line."""
+        if path[:1] == (OPTION,):
+            return " ".join(map(str, path[:2]))
         for length in range(len(path), -1, -1):
             line = self.lines.get(path[:length])
             if line is not None:
@@ -59,7 +65,11 @@ _Loader.add_implicit_resolver(
 )
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^(?:<<)$"), ["<"])
 
-_SCALARS = {
+# What no name, number or sentence holds: control characters but for tab and line ends, halves of surrogate pairs.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_MERGE = "tag:yaml.org,2002:merge"
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
     "tag:yaml.org,2002:int": int,
@@ -69,11 +79,11 @@ _SCALARS = {
 
 
 class _Reader:
-    def __init__(self, name: str, loader: _Loader) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.loader = loader
         self.lines: dict[Path_, int] = {}
         self.nodes = 0
+        self.merged: dict[int, dict[str, tuple[yaml.ScalarNode, yaml.Node]]] = {}
 
     def fail(self, node: yaml.Node, message: str) -> BadInputError:
         return BadInputError(f"{self.name}:{node.start_mark.line + 1}: {message}")
@@ -87,35 +97,70 @@ class _Reader:
         self.lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
+        plain = "seq" if isinstance(node, yaml.SequenceNode) else "map"
+        if node.tag != f"tag:yaml.org,2002:{plain}":
+            raise self.fail(node, f"the tag {node.tag!r} is not allowed; write plain YAML values")
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, path)
-        raise self.fail(node, "only mappings, lists and scalars are allowed")
+        result: dict[str, Any] = {}
+        for name, (key, item) in self.entries(node, ()).items():
+            result[name] = self.value(item, (*path, name))
+            self.lines[(*path, name)] = key.start_mark.line + 1
+        return result
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         read = _SCALARS.get(node.tag)
         if read is None:
             raise self.fail(node, f"the tag {node.tag!r} is not allowed; write plain YAML values")
+        odd = _UNPRINTABLE.search(node.value)
+        if odd is not None:
+            raise self.fail(node, f"the character {odd.group()!r} is not allowed; write printable text")
         try:
             return read(node.value)
-        except ValueError:
-            raise self.fail(node, f"{node.value[:40]!r} is not a number") from None
+        except ValueError:  # a tag that does not fit, as in `!!int x`, or more digits than Python reads
+            raise self.fail(node, f"{node.value[:40]!r} is not a number that can be read") from None
 
-    def mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
-        seen: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or (key.tag not in _SCALARS and not key.tag.endswith("merge")):
-                raise self.fail(key, "a key must be a plain name")
-            if key.value in seen:
-                raise self.fail(key, f"the key {key.value!r} is given twice (first on line {seen[key.value]})")
-            seen[key.value] = key.start_mark.line + 1
-        self.loader.flatten_mapping(node)  # `<<` merges; own keys come last and win, as YAML says
-        result: dict[str, Any] = {}
+    def entries(self, node: yaml.MappingNode, within: tuple[int, ...]) -> dict[str, tuple[yaml.ScalarNode, yaml.Node]]:
+        """Keys and values of a mapping, those that ``<<`` merges included; own keys win, then earlier mappings.
+
+        Each name is held once, so mappings that merge mappings that merge cannot multiply. ``within`` are the
+        mappings that are being merged into.
+        """
+        known = self.merged.get(id(node))
+        if known is not None:
+            return known
+        if id(node) in within or len(within) > MAX_DEPTH:
+            raise self.fail(node, f"mappings merge each other in a circle, or more than {MAX_DEPTH} deep")
+        own: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
+        merge: yaml.Node | None = None
         for key, item in node.value:
-            result[str(key.value)] = self.value(item, (*path, str(key.value)))
-            self.lines[(*path, str(key.value))] = key.start_mark.line + 1
-        return result
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in {*_SCALARS, _MERGE}:
+                raise self.fail(key, "a key must be a plain name")
+            name = str(key.value)
+            first = merge_key if (is_merge := key.tag == _MERGE) and merge is not None else None
+            if not is_merge and name in own:
+                first = own[name][0]
+            if first is not None:
+                raise self.fail(key, f"the key {name!r} is given twice (first on line {first.start_mark.line + 1})")
+            if is_merge:
+                merge, merge_key = item, key
+            else:
+                self.scalar(key)
+                own[name] = (key, item)
+        for other in self._merge_sources(merge):
+            for name, entry in self.entries(other, (*within, id(node))).items():
+                own.setdefault(name, entry)
+        self.merged[id(node)] = own
+        return own
+
+    def _merge_sources(self, node: yaml.Node | None) -> list[yaml.MappingNode]:
+        if node is None:
+            return []
+        others = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for other in others:
+            if not isinstance(other, yaml.MappingNode):
+                raise self.fail(other, "'<<' merges a mapping or a list of mappings")
+        return list(others)
 
 
 def parse(text: str, name: str) -> Source:
@@ -124,19 +169,26 @@ def parse(text: str, name: str) -> Source:
     Raises:
         BadInputError: the text is no YAML, has a key twice, a foreign tag, or unfolds without bound.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:  # found before a line is read, and told by its place in the text
+        line = text.count("\n", 0, error.position) + 1
+        raise BadInputError(
+            f"{name}:{line}: not valid YAML: the character {chr(error.character)!r} is not allowed; "
+            "save the file as plain UTF-8 text"
+        ) from None
     try:
         node = loader.get_single_node()
         if node is None:
-            raise BadInputError(f"{name}: the file is empty; a grid file has 'name' and 'groups'")
-        reader = _Reader(name, loader)
+            raise BadInputError(f"{name}:1: the file is empty; a grid file has 'name' and 'groups'")
+        reader = _Reader(name)
         return Source(name, reader.value(node, ()), reader.lines)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise BadInputError(f"{name}{line}: not valid YAML: {error.problem or error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadInputError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise BadInputError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except RecursionError:
+        raise BadInputError(f"{name}:{loader.line + 1}: values are nested more than {MAX_DEPTH} deep") from None
     finally:
         loader.dispose()
 

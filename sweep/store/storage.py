@@ -7,9 +7,10 @@ put in its place; pyarrow's filesystems have neither, so they only read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sweep.errors import StoreError
 
@@ -20,31 +21,35 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def create(self, name: str, content: bytes, *, durable: bool = True) -> bool:
+    def create(self, name: str, content: bytes, *, durable: bool = True, settle: bool = True) -> bool:
         """Create ``name`` with ``content``; False, and nothing changed, where it exists already.
 
-        ``durable`` files survive a power cut; a lease, which means nothing after one, need not.
+        ``durable`` files survive a power cut; a lease, which means nothing after one, need not. Without ``settle``
+        the folder is not synchronised: after a power cut the file may be gone, but it is never there in part.
 
         Raises:
-            StoreError: the disk is full, the folder read-only, or hard links are not supported.
+            StoreError: the disk is full, the folder read-only, or hard links are not supported; the name leads out
+                of the store.
         """
-        target = self.root / name
+        target = self.path(name)
         temporary = self._temporary()
         try:
             self._write(temporary, content, durable)
             try:
                 os.link(temporary, target)
             except FileNotFoundError:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self._make_folder(target.parent, durable)
                 os.link(temporary, target)
-            if durable:
+            if durable and settle:
                 self._sync_folder(target.parent)
         except FileExistsError:
-            return False
+            # A network file system may carry out a link, lose the answer, and refuse the repetition.
+            return _links(temporary) > 1
         except OSError as error:
             raise self.fault("write", name, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a temporary file left over harms nobody
+                temporary.unlink(missing_ok=True)
         return True
 
     def replace(self, name: str, content: bytes) -> None:
@@ -53,13 +58,14 @@ class LocalStorage:
         Raises:
             StoreError: as :meth:`create`.
         """
-        target = self.root / name
+        target = self.path(name)
         temporary = self._temporary()
         try:
             self._write(temporary, content, durable=False)
             os.replace(temporary, target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise self.fault("write", name, error) from error
 
     def read(self, name: str) -> bytes | None:
@@ -69,8 +75,8 @@ class LocalStorage:
             StoreError: it cannot be read.
         """
         try:
-            return (self.root / name).read_bytes()
-        except FileNotFoundError:
+            return self.path(name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self.fault("read", name, error) from error
@@ -95,7 +101,7 @@ class LocalStorage:
         Raises:
             StoreError: it cannot be removed.
         """
-        path = self.root / name
+        path = self.path(name)
         try:
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
@@ -106,8 +112,27 @@ class LocalStorage:
         except OSError as error:
             raise self.fault("remove", name, error) from error
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        return self.path(name).exists()
+
+    def modified(self, name: str) -> float | None:
+        """When ``name`` was last changed, in seconds since the epoch; None where it does not exist."""
+        try:
+            return self.path(name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self.fault("read", name, error) from error
+
     def path(self, name: str) -> Path:
-        """Where ``name`` lies on this machine."""
+        """Where ``name`` lies on this machine. Names come from rows and plug-ins too, so they are not trusted.
+
+        Raises:
+            StoreError: the name leads out of the store.
+        """
+        if name.startswith("/") or "\0" in name or ".." in name and ".." in PurePosixPath(name).parts:
+            raise StoreError(f"store {self.root}: the file name {name!r} leads out of the store; give a plain name")
         return self.root / name
 
     def fault(self, verb: str, name: str, error: OSError) -> StoreError:
@@ -132,9 +157,23 @@ class LocalStorage:
         finally:
             os.close(descriptor)
 
+    def _make_folder(self, folder: Path, durable: bool) -> None:
+        made = [each for each in (folder, *folder.parents) if self.root in each.parents and not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        if durable:
+            for each in made:
+                self._sync_folder(each.parent)
+
     def _sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _links(path: Path) -> int:
+    try:
+        return path.stat().st_nlink
+    except OSError:
+        return 0

@@ -87,8 +87,6 @@ class Attempt:
             rows.extend(self._evaluate(trainer, spec))
         self._publish(trainer, spec, rows, started, on)
         self.fraction = 1.0
-        del trainer
-        machine.free_memory(on)
 
     def _needs(self) -> dict[str, dict[str, Path]]:
         try:

@@ -19,6 +19,7 @@ from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.lease import Lease, Taken
 from sweep.store.store import Store
+from sweep.worker import machine
 from sweep.worker.attempt import Attempt, event_row
 from sweep.worker.job import Context, Job
 
@@ -29,7 +30,7 @@ DEATHS_TO_FAIL = 3
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a trial: done, failed, leased (by somebody else), alone (must ride alone)."""
+    """What became of a trial: done, failed, leased (by somebody else), alone (must ride alone), back (not begun)."""
 
     kind: str
     trial: str
@@ -69,7 +70,10 @@ class Renewer:
 
 
 class Pack:
-    """Trials to run one after the other in this process."""
+    """Trials to run one after the other in this process.
+
+    After ``limit`` seconds no further trial is begun; those left go back to the driver, which shares them out anew.
+    """
 
     def __init__(
         self,
@@ -79,11 +83,14 @@ class Pack:
         *,
         cpus: float,
         gpus: float,
+        limit: float = float("inf"),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.waiting = deque(jobs)
         self.company = len(jobs) > 1
         self.context, self.store, self.cpus, self.gpus, self.clock = context, store, cpus, gpus, clock
+        self._last_start = clock() + limit
+        self._begun = False
         # A pack whose process died is given to another whole: what failed before the death is not tried again.
         self._failures = store.index().failures
         self.attempt: Attempt | None = None
@@ -96,7 +103,10 @@ class Pack:
         end = self.clock() + seconds
         try:
             while self.attempt is not None or self.waiting:
-                if self.attempt is None:
+                if self.attempt is None and self._begun and self.clock() > self._last_start:
+                    report.events.extend(Event("back", job.id) for job in self.waiting)
+                    self.waiting.clear()
+                elif self.attempt is None:
                     self._begin(self.waiting.popleft(), report)
                 else:
                     self._slice(report)
@@ -138,6 +148,7 @@ class Pack:
             return
         self.attempt = Attempt(job, self.context, self.store, taken.lease, self.cpus, self.gpus)
         self._slices = self.attempt.run()
+        self._begun = True
 
     def _after_death(self, job: Job, taken: Taken) -> Event | None:
         """Charge the death of a process to the trial it was running, and say whether that trial may run here."""
@@ -169,10 +180,6 @@ class Pack:
         before = time.perf_counter()
         try:
             next(self._slices)
-            attempt.timings.total += time.perf_counter() - before
-            if self._renewer is None:
-                self._renewer = Renewer(self.store, attempt.lease)
-            return
         except StopIteration:
             attempt.timings.total += time.perf_counter() - before
             report.events.append(Event("done", attempt.job.id, attempt.timings.total))
@@ -184,6 +191,11 @@ class Pack:
             attempt.event("ended", "raised", reason, trace)
             self.store.discard_attempt(attempt.job.id, attempt.lease.attempt)
             report.events.append(Event("failed", attempt.job.id, attempt.timings.total, reason.splitlines()[0]))
+        else:
+            attempt.timings.total += time.perf_counter() - before
+            if self._renewer is None:
+                self._renewer = Renewer(self.store, attempt.lease)
+            return
         self._let_go()
 
     def _let_go(self) -> None:
@@ -192,6 +204,7 @@ class Pack:
             self._renewer.stop()
             self._renewer = None
         if attempt is not None:
+            machine.free_memory(machine.device(self.gpus))  # the next trial in this process starts clean
             with contextlib.suppress(StoreError):
                 leasing.release(self.store.storage, attempt.lease)
 

@@ -1,0 +1,152 @@
+"""Ray itself: started here or joined, with errors in words instead of time-outs in C++."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.driver.queue import Shape
+from sweep.errors import BadInputError, ClusterError
+from sweep.trial import Claim
+
+REACH_SECONDS = 5.0
+_HOST_PORT = re.compile(r"^(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})$")
+
+#: Tune's own records are never the truth here (design 3.5): no loggers, no snapshots, no moved working directory.
+#: Its handler for Ctrl-C would leave trials without the chance to write down that they were interrupted.
+TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "1000000",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a connected Ray has, by node: the most CPUs and GPUs that one trial can get, and how many fit at once."""
+
+    nodes: tuple[tuple[float, float], ...]
+
+    @property
+    def cpus(self) -> float:
+        return sum(cpu for cpu, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        return sum(gpu for _, gpu in self.nodes)
+
+    def shape(self, claim: Claim) -> Shape:
+        """A claim in numbers: ``gpu: auto`` is one GPU where the cluster has any.
+
+        Raises:
+            ClusterError: no node has so much.
+        """
+        gpu = (1.0 if self.gpus >= 1 else 0.0) if claim.gpu == "auto" else claim.gpu
+        shape = Shape(claim.cpu, gpu)
+        if not self.slots(shape):
+            have = "; ".join(f"{cpu:g} CPUs and {gpus:g} GPUs" for cpu, gpus in sorted(set(self.nodes)))
+            raise ClusterError(
+                f"a trial asks for {shape.cpu:g} CPUs and {shape.gpu:g} GPUs, and no node has them (nodes have: {have}); "
+                "lower 'resources' of its group, or join a larger cluster with --address"
+            )
+        return shape
+
+    def slots(self, shape: Shape) -> int:
+        """How many trials of a shape fit at once; fractions of a GPU do not span two."""
+        return sum(min(_fits(cpu, shape.cpu), _fits_gpu(gpu, shape.gpu)) for cpu, gpu in self.nodes)
+
+
+def _fits(have: float, want: float) -> int:
+    return int(have / want + 1e-9)
+
+
+def _fits_gpu(have: float, want: float) -> int:
+    if want <= 0:
+        return 1 << 30
+    return _fits(have, want) if want >= 1 else int(have) * _fits(1, want)
+
+
+@contextlib.contextmanager
+def connected(address: str | None, cpus: int | None = None, gpus: int | None = None) -> Iterator[Cluster]:
+    """Ray for the length of a ``with``: joined at ``address`` (or ``$RAY_ADDRESS``), else started on this machine.
+
+    ``cpus`` and ``gpus`` are the logical ones of a Ray that is started here.
+
+    Raises:
+        BadInputError: the address is none.
+        ClusterError: nobody answers there, or Ray does not start.
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    check_address(address)
+    if address != "local" and (cpus is not None or gpus is not None):
+        raise BadInputError("--cpus and --gpus size a Ray that is started here; leave them out with --address")
+    os.environ.update(TUNE_SETTINGS)
+    with _quiet():
+        import ray
+
+        arguments: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus} if address == "local" else {}
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if address == "local" else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                ignore_reinit_error=False,
+                **arguments,
+            )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster at {address!r}"
+            raise ClusterError(f"{what}: {first[:300]}") from error
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Cluster(tuple((float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in nodes))
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Refuse what is no address, and an address where nobody listens, before anything is written.
+
+    Raises:
+        BadInputError: no such form of address.
+        ClusterError: nobody listens there.
+    """
+    if address in {"local", "auto"}:
+        return
+    found = _HOST_PORT.match(address)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise BadInputError(
+            f"--address {address!r} is not an address of a Ray cluster; give host:port of its head node "
+            "(6379 is Ray's default port), 'auto' on a node of the cluster, or 'local'"
+        )
+    host, port = found["host"].strip("[]"), int(found["port"])
+    try:
+        socket.create_connection((host, port), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or "no answer"
+        raise ClusterError(
+            f"no Ray cluster at {address!r}: {host} port {port}: {reason}; is the cluster up (`ray status`)?"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray reports its start on the logger that it configures itself; people who wait for a sweep do not need it."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,126 @@
+"""The queue as Ray Tune's searcher: a pack where something is ready, ``None`` where nothing is, at the end FINISHED."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from sweep.driver.queue import PackOrder, Queue
+from sweep.store import lease as leasing
+from sweep.store.store import Store
+
+LOOK_SECONDS = 2.0
+
+
+class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
+    """Hands packs to Tune and takes in what they report.
+
+    ``revision`` tells the revision of a trial, by which the store is asked about those at work elsewhere.
+    ``lost`` is told of a trial whose process could not be kept alive and says why it failed.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        store: Store,
+        revision: Callable[[str], str],
+        lost: Callable[[str], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.queue, self.store, self.revision, self.lost, self.clock = queue, store, revision, lost, clock
+        self.stopping = False
+        self.fatal = ""
+        self.running: dict[str, tuple[str, float]] = {}
+        self._packs: dict[str, PackOrder] = {}
+        self._looked = clock()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.stopping or self.fatal:
+            return str(Searcher.FINISHED)
+        self._look_elsewhere()
+        pack = self.queue.next_pack()
+        if pack is not None:
+            self._packs[trial_id] = pack
+            tasks = ",".join(map(str, pack.tasks))
+            shape = pack.shape
+            return {"pack": pack.key, "tasks": tasks, "cpu": shape.cpu, "gpu": shape.gpu, "limit": pack.limit}
+        return str(Searcher.FINISHED) if self.queue.finished else None
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take in what a pack said; hearing it twice changes nothing."""
+        if trial_id not in self._packs:
+            return
+        for kind, trial, seconds, reason in result.get("events", ()):
+            if kind == "done":
+                self.queue.done(trial, seconds)
+            elif kind == "failed":
+                self.queue.failed(trial, reason)
+            elif kind == "leased":
+                self.queue.leased(trial)
+            else:
+                self.queue.back(trial, alone=kind == "alone")
+        key = self._packs[trial_id].key
+        self.running.pop(key, None)
+        if result.get("running"):
+            self.running[key] = (result["running"], result["fraction"])
+        self.fatal = self.fatal or result.get("fatal", "")
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A pack is over. What it left unsaid goes back, or has failed where it was alone and its process kept dying."""
+        if result:
+            self.on_trial_result(trial_id, result)
+        pack = self._packs.pop(trial_id, None)
+        if pack is None:
+            return
+        self.running.pop(pack.key, None)
+        for trial in self.queue.ended(pack.key):
+            if self.stopping or self.fatal:
+                continue
+            if error and len(pack.tasks) == 1:
+                self.queue.failed(trial, self.lost(trial))
+            else:
+                self.queue.back(trial, alone=error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the store is the truth (design 3.5)."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a run is never restored."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles all it is given, to restore a run that we never restore
+
+    def _look_elsewhere(self) -> None:
+        """See what has become of trials that other drivers' workers hold."""
+        if not self.queue.elsewhere or self.clock() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = self.clock()
+        index = self.store.index()
+        for trial in self.queue.elsewhere:
+            revision = self.revision(trial)
+            if index.done(trial, revision):
+                self.queue.done(trial)
+            elif leasing.holder(self.store.storage, trial, revision) is None:
+                self.queue.back(trial)
+
+
+class Stop(Stopper):  # type: ignore[misc]  # ray has no types
+    """Ends the run, with every pack closed in order, once asked to or once the store cannot be written."""
+
+    def __init__(self, searcher: DagSearcher) -> None:
+        self._searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as above
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._searcher.stopping or bool(self._searcher.fatal)
+

@@ -1,0 +1,49 @@
+"""The pack as Ray Tune runs it: one actor process, advanced in steps, reused for pack after pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+
+from sweep.store.store import open_store
+from sweep.worker.job import Context, Job
+from sweep.worker.pack import Pack, as_result
+
+
+@dataclass(frozen=True)
+class Table:
+    """All jobs of a run as JSON texts, put into Ray's object store once; a pack names its own by number."""
+
+    jobs: tuple[str, ...]
+    context: Context
+    step_seconds: float
+
+
+class PackTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
+    """Runs the pack that its configuration names: ``pack`` (its key), ``tasks``, ``cpu``, ``gpu``, ``limit``."""
+
+    def setup(self, config: dict[str, Any], table: Table | None = None) -> None:
+        assert table is not None
+        self._table = table
+        self._begin(config)
+
+    def step(self) -> dict[str, Any]:
+        return as_result(self._pack.advance(self._table.step_seconds))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._pack.close()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._pack.close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        context = self._table.context
+        jobs = [Job.from_json(self._table.jobs[int(number)]) for number in config["tasks"].split(",")]
+        limit = float(config["limit"])
+        self._pack = Pack(
+            jobs, context, open_store(context.store), cpus=config["cpu"], gpus=config["gpu"], limit=limit
+        )
