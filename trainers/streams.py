@@ -29,7 +29,9 @@ def words(seed: int, purpose: str, start: int, count: int) -> npt.NDArray[np.uin
             "and their sum at most 2**64"
         )
     # numpy adds one to the counter before each block: position p is the Philox block of counter p + 1, throughout.
-    generator = np.random.Philox(key=_key(seed, purpose), counter=[start, 0, 0, 0])
+    # It also reads a list of numbers past 2**63 through float64, so both are given as arrays of words.
+    counter = np.array([start, 0, 0, 0], dtype=np.uint64)
+    generator = np.random.Philox(key=np.array(_key(seed, purpose), dtype=np.uint64), counter=counter)
     return generator.random_raw(count * WORDS).reshape(count, WORDS)
 
 

@@ -41,15 +41,17 @@ class Images:
 def split(name: str, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], test: int, classes: int) -> Images:
     """Set ``test`` examples aside, as many of each class as its share, both parts shuffled.
 
-    ``name`` keys the shuffle. What rounding leaves over goes to the classes with the largest remainders.
+    ``name`` keys the draw. What rounding leaves over goes to the classes with the largest remainders.
     """
     counts = np.bincount(labels, minlength=classes)
     shares, remainders = np.divmod(counts * test, len(labels))
     shares[np.argsort(-remainders, kind="stable")[: test - int(shares.sum())]] += 1
-    shuffled = permutation(SPLIT_SEED, f"split/{name}", len(labels))
+    drawn = permutation(SPLIT_SEED, f"split/{name}", len(labels))
     aside = np.zeros(len(labels), dtype=bool)
     for label in range(classes):
-        aside[shuffled[labels[shuffled] == label][: shares[label]]] = True
+        aside[drawn[labels[drawn] == label][: shares[label]]] = True
+    # In another order than that of the draw, which has the classes that filled their share first at its head.
+    shuffled = permutation(SPLIT_SEED, f"shuffle/{name}", len(labels))
     kept, held = shuffled[~aside[shuffled]], shuffled[aside[shuffled]]
     return Images(images[kept], labels[kept], images[held], labels[held], classes)
 

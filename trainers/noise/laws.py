@@ -37,9 +37,13 @@ class ClassLaw:
     takes_map: bool = False
 
     def check(self, noise: NoiseSpec, classes: int) -> None:
-        """Raises:
-        SpecError: fewer than two classes, a map that is missing, unasked for, or does not fit the classes.
+        """At ratio 0 any law fits: it is never asked.
+
+        Raises:
+            SpecError: fewer than two classes, a map that is missing, unasked for, or does not fit the classes.
         """
+        if noise.ratio == 0:
+            return
         if classes < 2:
             raise SpecError(
                 f"noise law {self.name!r} needs at least 2 classes and the data set has {classes}: "
@@ -67,15 +71,19 @@ class ClassLaw:
         """
         if words.shape != (len(labels), WORDS):
             raise ValueError(f"words of shape {words.shape} for {len(labels)} labels; ({len(labels)}, {WORDS}) is due")
+        targets = labels.astype(np.int64)
+        if noise.ratio == 0:
+            return targets
         drawn = uniforms(words[:, :2])
         redrawn = drawn[:, 0] < float(noise.rate)
-        targets = labels.astype(np.int64)
         targets[redrawn] = self.replace(targets[redrawn], drawn[redrawn, 1], noise.map, classes)
         return targets
 
     def channel(self, noise: NoiseSpec, classes: int) -> Matrix:
         """T = (1 - e) I + e W with T[k, y] = P(target y | truth k), [classes, classes], rows sum to 1."""
         e = noise.rate
+        if e == 0:
+            return np.eye(classes)
         channel: Matrix = float(1 - e) * np.eye(classes) + float(e) * self.weights(noise.map, classes)
         return channel
 
