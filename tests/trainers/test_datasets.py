@@ -194,3 +194,61 @@ def test_reading_imports_none_of_the_packages_that_carry_the_data() -> None:
 def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Images]) -> None:
     for array in load().arrays():
         assert array.flags.c_contiguous
+
+
+# The suite itself: a data set with one fault fails.
+
+
+def altered(**changes: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Dataset:
+    """``digits`` whose arrays are others than its record says."""
+    return replace(digits.DATASET, load=lambda root: replace(digits.load(), **changes))  # type: ignore[arg-type]
+
+
+def one_class_short() -> npt.NDArray[np.int64]:
+    return np.where(digits.load().test_labels == 9, 8, digits.load().test_labels)
+
+
+def absent(root: Path | None) -> images.Images:
+    raise DataMissingError("it is not there")
+
+
+def test_a_fault_of_a_data_set_is_caught(tmp_path: Path) -> None:
+    suite = ImagesContract()
+    brighter = altered(train_images=digits.load().train_images * np.float32(16))
+    wider = altered(train_images=digits.load().train_images.astype(np.int64))
+    fewer = altered(test_labels=digits.load().test_labels[:-1])
+    short = altered(test_labels=one_class_short())
+    for faulty, test in (
+        (brighter, suite.test_images_are_float32_from_0_to_1),
+        (wider, suite.test_images_are_float32_from_0_to_1),
+    ):
+        test(digits.load())
+        with pytest.raises(AssertionError):
+            test(faulty.load(None))
+    with pytest.raises(AssertionError):
+        suite.test_sizes_are_those_of_the_record(fewer, fewer.load(None))
+    with pytest.raises(AssertionError):
+        suite.test_labels_are_classes_and_each_occurs(short, short.load(None))
+    with pytest.raises(AssertionError):
+        suite.test_record_is_filled_in(replace(digits.DATASET, obtain=" "))
+    with pytest.raises(AssertionError):
+        suite.test_digest_is_a_sha256_and_stays(replace(digits.DATASET, digest=lambda root: "md5"), None)
+    nameless = replace(digits.DATASET, present=lambda root: False, load=absent, digest=lambda root: "")
+    with pytest.raises(AssertionError):
+        suite.test_what_is_not_present_is_missing_by_name(nameless, tmp_path)
+
+
+def test_a_split_drawn_from_global_random_state_is_caught() -> None:
+    def load(root: Path | None) -> images.Images:
+        shuffled = np.random.permutation(len(digits.load().train_labels))
+        return replace(digits.load(), train_labels=digits.load().train_labels[shuffled])
+
+    with pytest.raises(AssertionError):
+        ImagesContract().test_split_does_not_follow_global_random_state(replace(digits.DATASET, load=load), None)
+
+
+def test_arrays_that_can_be_written_to_are_caught() -> None:
+    loaded = replace(digits.load(), test_labels=digits.load().test_labels.copy())
+    loaded.test_labels.flags.writeable = True
+    with pytest.raises(pytest.fail.Exception):
+        ImagesContract().test_arrays_are_read_only(loaded)
