@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 from trainers.spec import TrialSpec
@@ -53,7 +55,9 @@ def field_value(spec: TrialSpec, dotted: str) -> Any:
     Raises:
         AttributeError: no such field.
     """
-    value: Any = spec
-    for part in dotted.split("."):
-        value = getattr(value, part)
-    return value
+    return _getter(dotted)(spec)
+
+
+@cache
+def _getter(dotted: str) -> attrgetter[Any]:
+    return attrgetter(dotted)

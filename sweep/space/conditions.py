@@ -2,57 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sweep.errors import BadInputError
-from sweep.space.explain import nearest, short
 from sweep.space.source import Path_, Source
+from sweep.space.vocabulary import Vocabulary
 from sweep.trial import field_value
-from trainers.spec import TrialSpec, exact
-
-#: Fields held as exact fractions: 0.1 in a file is 1/10 here.
-EXACT = {"noise.ratio", "noise.rate"}
+from trainers.spec import TrialSpec
 
 Wanted = Mapping[str, list[Any]]
 
+ABSENT = object()
 
-def reader(condition: Mapping[str, Any], path: Path_, source: Source, allowed: Iterable[str]) -> dict[str, list[Any]]:
+
+def reader(condition: Mapping[str, Any], path: Path_, source: Source, vocabulary: Vocabulary) -> dict[str, list[Any]]:
     """A condition of the file in the form that :func:`matches` takes.
 
     Raises:
-        BadInputError: an unknown field, or a value that cannot be compared with it.
+        BadInputError: an unknown field, or a value that it can never have.
     """
     wanted: dict[str, list[Any]] = {}
-    known = frozenset(allowed)
     for key, given in condition.items():
         where = source.where((*path, key))
-        if key not in known:
-            raise BadInputError(f"{where}: unknown key {key!r}{nearest(key, known)}")
-        wanted[key] = comparable(key, given if isinstance(given, list) else [given], where)
+        vocabulary.require(key, where)
+        wanted[key] = vocabulary.comparable(key, given if isinstance(given, list) else [given], where)
     return wanted
 
 
-def comparable(key: str, values: list[Any], where: str) -> list[Any]:
-    """Values as the field holds them.
+def matches(spec: TrialSpec, wanted: Wanted, written: Mapping[str, Any] | None = None) -> bool:
+    """Whether every field of ``wanted`` has one of its values in ``spec``.
 
-    Raises:
-        BadInputError: a ratio or rate that is no number.
+    ``written`` are fields by dotted name that count as the grid wrote them, not as ``spec`` holds them: the law of a
+    clean cell, which its specification no longer knows.
     """
-    if key not in EXACT:
-        return values
+    for key, values in wanted.items():
+        have = written[key] if written is not None and key in written else value_of(spec, key)
+        if not any(same(have, value) for value in values):
+            return False
+    return True
+
+
+def value_of(spec: TrialSpec, key: str) -> Any:
+    """The value of a field, or a mark that equals none where ``spec`` lacks it: another family, another optimiser."""
     try:
-        return [exact(value) for value in values]
-    except ValueError as error:
-        raise BadInputError(f"{where}: {key} = {short(values)}: {error}") from None
+        return field_value(spec, key)
+    except AttributeError:
+        return ABSENT
 
 
-def matches(spec: TrialSpec, wanted: Wanted) -> bool:
-    """Whether every field of ``wanted`` has one of its values in ``spec``."""
-    return all(any(_same(field_value(spec, key), value) for value in values) for key, values in wanted.items())
+def same(one: Any, other: Any) -> bool:
+    """Equal as values of a grid: 1 is 1.0, but true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)
 
 
-def _same(have: Any, want: Any) -> bool:
-    if isinstance(have, bool) or isinstance(want, bool):
-        return have is want
-    return bool(have == want)
+def hashed(value: Any) -> object:
+    """Something hashable that is equal for two values exactly where :func:`same` holds."""
+    try:
+        hash(value)
+    except TypeError:
+        return ("unhashable", repr(value))
+    return (isinstance(value, bool), value)

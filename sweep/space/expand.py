@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import BadInputError
-from sweep.space.explain import nearest, short
+from sweep.space.conditions import hashed
+from sweep.space.explain import short
 from sweep.space.grid import Group
-from sweep.space.source import Path_, Source
+from sweep.space.source import OPTION, Path_, Source
+from sweep.space.vocabulary import EXACT, RATE, RATIO, Vocabulary
 
 MAX_CELLS = 200_000
 
@@ -27,15 +29,17 @@ class Value:
 Cell = dict[str, Value]
 
 
-def flatten(fields: dict[str, Any], path: Path_, prefix: str = "") -> Cell:
-    """``{noise: {law: x}}`` and ``{noise.law: x}`` mean the same."""
-    flat: Cell = {}
+def flatten(
+    fields: Mapping[str, Any], path: Path_, leaves: Container[str], prefix: str = ""
+) -> list[tuple[str, Value]]:
+    """``{noise: {law: x}}`` and ``{noise.law: x}`` mean the same. A mapping under a name in ``leaves`` is a value."""
+    flat: list[tuple[str, Value]] = []
     for key, value in fields.items():
-        at = (*path, key)
-        if isinstance(value, dict):
-            flat |= flatten(value, at, f"{prefix}{key}.")
+        name, at = prefix + key, (*path, key)
+        if isinstance(value, dict) and value and name not in leaves:
+            flat.extend(flatten(value, at, leaves, f"{name}."))
         else:
-            flat[prefix + key] = Value(value, at)
+            flat.append((name, Value(value, at)))
     return flat
 
 
@@ -59,21 +63,32 @@ class Axis:
 
 
 class Expansion:
-    """The axes of one group, checked, and their product."""
+    """The axes of one group, checked, and their product. ``overrides`` take the place of what the file gives."""
 
-    def __init__(self, group: Group, base: Path_, source: Source, allowed: frozenset[str]) -> None:
+    def __init__(
+        self, group: Group, base: Path_, source: Source, vocabulary: Vocabulary, overrides: Mapping[str, Any]
+    ) -> None:
         self.source = source
-        self.allowed = allowed
+        self.vocabulary = vocabulary
         self.taken: dict[str, Path_] = {}
-        self.fixed = flatten(group.set, (*base, "set"))
-        for key, item in self.fixed.items():
+        self.dropped = set(overrides)
+        if self.dropped & {RATIO, RATE}:
+            self.dropped |= {RATIO, RATE}
+        self.fixed: Cell = {}
+        for key, item in flatten(group.set, (*base, "set"), vocabulary.keys):
             self._take(key, item.path)
-        self.axes = [self._axis({key: values}, (*base, "grid")) for key, values in group.grid.items()]
+            if key not in self.dropped:
+                self.fixed[key] = item
+        axes = [self._axis({key: values}, (*base, "grid")) for key, values in group.grid.items()]
         bundles = [group.zip] if isinstance(group.zip, dict) else group.zip
         for index, bundle in enumerate(bundles):
             at = (*base, "zip") if isinstance(group.zip, dict) else (*base, "zip", index)
-            if bundle:
-                self.axes.append(self._axis(bundle, at))
+            axes.append(self._axis(bundle, at))
+        self.axes = [axis for axis in axes if axis is not None]
+        self.taken.clear()
+        for key, value in overrides.items():
+            self._take(key, (OPTION, key))
+            self.fixed[key] = Value(value, (OPTION, key))
         size = math.prod(len(axis.cells) for axis in self.axes)
         if size > MAX_CELLS:
             raise BadInputError(
@@ -82,17 +97,17 @@ class Expansion:
 
     def _take(self, key: str, path: Path_) -> None:
         where = self.source.where(path)
-        if key not in self.allowed:
-            raise BadInputError(f"{where}: unknown key {key!r}{nearest(key, self.allowed)}")
+        self.vocabulary.require(key, where)
         if key in self.taken:
             first = self.source.where(self.taken[key])
             raise BadInputError(f"{where}: {key!r} is given twice (first at {first}); keep one of set, grid, zip")
-        for one, other in (("noise.ratio", "noise.rate"), ("noise.rate", "noise.ratio")):
+        for one, other in ((RATIO, RATE), (RATE, RATIO)):
             if key == one and other in self.taken:
                 raise BadInputError(f"{where}: give either noise.ratio or noise.rate, not both")
         self.taken[key] = path
 
-    def _axis(self, bundle: dict[str, list[Any]], base: Path_) -> Axis:
+    def _axis(self, bundle: dict[str, list[Any]], base: Path_) -> Axis | None:
+        """The axis of one or more lists; None where overrides leave nothing of it."""
         lengths = {key: len(values) for key, values in bundle.items()}
         for key, values in bundle.items():
             at = (*base, key)
@@ -103,14 +118,19 @@ class Expansion:
             if lengths[key] != next(iter(lengths.values())):
                 sizes = ", ".join(f"{name} has {size}" for name, size in lengths.items())
                 raise BadInputError(f"{where}: lists that are zipped must be of equal length; {sizes}")
-            if len(bundle) == 1:
-                repeated = next((v for i, v in enumerate(values) if _in(v, values[:i])), None)
-                if repeated is not None:
-                    raise BadInputError(f"{where}: the axis {key!r} lists {short(repeated)} twice")
-        count = next(iter(lengths.values()))
-        return Axis(
-            tuple({key: Value(values[i], (*base, key, i)) for key, values in bundle.items()} for i in range(count))
-        )
+        kept = {key: values for key, values in bundle.items() if key not in self.dropped}
+        if not kept:
+            return None
+        rows: dict[object, Cell] = {}
+        for position, row in enumerate(zip(*kept.values(), strict=True)):
+            mark = tuple(_mark(key, value) for key, value in zip(kept, row, strict=True))
+            if mark not in rows:
+                rows[mark] = {key: Value(v, (*base, key, position)) for key, v in zip(kept, row, strict=True)}
+            elif len(kept) == len(bundle):  # where an override took a list away, the rest may well repeat
+                where = self.source.where((*base, next(iter(kept)), position))
+                named = ", ".join(f"{key} = {short(value)}" for key, value in zip(kept, row, strict=True))
+                raise BadInputError(f"{where}: the axis lists {named} twice; remove one of the two")
+        return Axis(tuple(rows.values()))
 
     def cells(self) -> Iterator[Cell]:
         """Every combination, the last axis running fastest."""
@@ -121,5 +141,11 @@ class Expansion:
             yield cell
 
 
-def _in(value: Any, values: list[Any]) -> bool:
-    return any(type(value) is type(other) and value == other for other in values)
+def _mark(key: str, value: Any) -> object:
+    """What two values have in common that mean the same: 0.5 and "1/2" as a ratio, 1 and 1.0 anywhere."""
+    if key in EXACT:
+        try:
+            return EXACT[key](value)
+        except ValueError:  # told with its place when the cell is read
+            pass
+    return hashed(value)

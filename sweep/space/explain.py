@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sweep.space.source import Path_, Source
 
@@ -23,30 +23,15 @@ def nearest(key: str, allowed: Iterable[str]) -> str:
     """``(did you mean 'x'?) Allowed: ...`` for a key that does not exist."""
     known = sorted(allowed)
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not close:  # a field given without its section, `ratio` for `noise.ratio`
-        close = [name for name in known if name.rpartition(".")[2] == key][:1]
+    # a field given without its section, `ratio` for `noise.ratio`, or a section without its field
+    close = [name for name in known if name.rpartition(".")[2] == key][:1] or close
+    close = close or [name for name in known if name.startswith(f"{key}.")][:1]
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{hint}. Allowed: {', '.join(known)}"
 
 
-def dotted_fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """Every leaf field of a nested model by its dotted name, with its annotation."""
-    found: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        nested = _model_in(field.annotation)
-        if nested is not None:
-            found |= dotted_fields(nested, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = field.annotation
-    return found
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    options = [annotation, *get_args(annotation)]
-    return next((item for item in options if isinstance(item, type) and issubclass(item, BaseModel)), None)
-
-
-def _clean(message: str) -> str:
+def clean(message: str) -> str:
+    """A message of pydantic as the end of a sentence."""
     for prefix in ("Value error, ", "Assertion failed, "):
         message = message.removeprefix(prefix)
     return message[:1].lower() + message[1:]
@@ -56,11 +41,11 @@ def describe(error: dict[str, Any], key: str, allowed: Callable[[], Iterable[str
     """One finding of pydantic as a sentence without its place."""
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(key, allowed())}"
+        return f"unknown key {short(key)}{nearest(key, allowed())}"
     if kind == "missing":
         return f"{key!r} is missing"
     given = short(error["input"]) if "input" in error else "?"
-    return f"{key} = {given}: {_clean(error['msg'])}"
+    return f"{key} = {given}: {clean(error['msg'])}"
 
 
 def validation_text(

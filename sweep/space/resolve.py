@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sweep.errors import BadInputError
-from sweep.space.conditions import matches, reader
+from sweep.space.conditions import hashed, matches, reader, value_of
 from sweep.space.expand import Cell, Expansion, nest
-from sweep.space.explain import dotted_fields, nearest, validation_text
+from sweep.space.explain import clean, joined, nearest, short, validation_text
 from sweep.space.grid import Group, Need, Resources, SpaceFile
 from sweep.space.source import Path_, Source, read
+from sweep.space.vocabulary import RATE, Vocabulary
 from sweep.trial import Claim, Space, Trial
 from trainers import registry
 from trainers.errors import SpecError
 from trainers.protocol import Dataset, Family
-from trainers.spec import TrialSpec, canonical_json, trial_id
+from trainers.spec import TrialSpec, canonical_id, canonical_json
 
-#: Fields that a group states elsewhere than in set, grid and zip.
-_GROUP_LEVEL = {"family", "needs"}
+#: What a clean trial has no use for, and so forgets.
+_MOOT = ("noise.law", "noise.refresh", "noise.map")
 
 
 def load_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
@@ -49,61 +49,72 @@ def resolve(source: Source, overrides: Mapping[str, Any]) -> Space:
     for position, group in enumerate(file.groups):
         where = source.where(("groups", position, "name"))
         if group.name in index:
-            first = source.where(("groups", index[group.name], "name"))
-            raise BadInputError(f"{where}: the group name {group.name!r} is given twice (first at {first})")
+            before = source.where(("groups", index[group.name], "name"))
+            raise BadInputError(f"{where}: the group name {group.name!r} is given twice (first at {before})")
         index[group.name] = position
     made: dict[str, list[Trial]] = {}
     for name in _needs_first(file.groups, index, source):
         position = index[name]
         resolver = _GroupResolver(file.groups[position], ("groups", position), source, made, overrides)
         made[name] = resolver.trials()
-    known: dict[str, Trial] = {}
-    for name in [*made]:  # groups in the order in which they can run
-        for trial in made[name]:
-            known.setdefault(trial.id, trial)
-    order = {group.name: position for position, group in enumerate(file.groups)}
-    first: dict[str, str] = {}
+    first: dict[str, Trial] = {}
     for group in file.groups:
         for trial in made[group.name]:
-            first.setdefault(trial.id, group.name)
-    trials = [replace(trial, group=first[trial.id]) for trial in known.values()]
-    trials.sort(key=lambda trial: order[trial.group])
-    return Space(file.name, file.about, source.name, tuple(trials))
+            first.setdefault(trial.id, trial)
+    return Space(file.name, file.about, source.name, tuple(needed_first(first)))
 
 
 def _file_keys(path: Path_) -> Iterable[str]:
-    model: type[BaseModel] = SpaceFile
+    model: Any = SpaceFile
     if path and path[0] == "groups":
         model = Group
         if len(path) > 2:
             model = {"needs": Need, "resources": Resources}.get(str(path[2]), Group)
-    return model.model_fields
+    return list(model.model_fields)
 
 
 def _needs_first(groups: list[Group], index: Mapping[str, int], source: Source) -> list[str]:
     """Group names, what is needed before what needs it, else in file order."""
-    done: list[str] = []
-    visiting: list[str] = []
 
-    def visit(name: str) -> None:
-        if name in done:
-            return
+    def enter(name: str, above: Sequence[str]) -> list[str]:
         position = index[name]
-        visiting.append(name)
         for role, need in groups[position].needs.items():
             where = source.where(("groups", position, "needs", role, "group"))
             if need.group not in index:
                 raise BadInputError(f"{where}: needs.{role}: unknown group {need.group!r}{nearest(need.group, index)}")
-            if need.group in visiting:
-                circle = " -> ".join([*visiting[visiting.index(need.group) :], need.group])
+            if need.group in above:
+                circle = " -> ".join([*above[above.index(need.group) :], need.group])
                 raise BadInputError(f"{where}: needs.{role}: groups need each other in a circle: {circle}")
-            visit(need.group)
-        visiting.pop()
-        done.append(name)
+        return [need.group for need in groups[position].needs.values()]
 
-    for group in groups:
-        visit(group.name)
-    return done
+    return _depth_first([group.name for group in groups], enter)
+
+
+def needed_first(trials: Mapping[str, Trial]) -> list[Trial]:
+    """Trials by id, what is needed before what needs it, else in the order given."""
+    order = _depth_first(trials, lambda name, above: trials[name].needs.values())
+    return [trials[name] for name in order]
+
+
+def _depth_first(names: Iterable[str], below: Callable[[str, Sequence[str]], Iterable[str]]) -> list[str]:
+    """Names, each after those ``below`` it, else in the order given. ``below`` is told the path that led to a name.
+
+    Without recursion: a file may chain as many groups as it has lines.
+    """
+    done: dict[str, None] = {}
+    for name in names:
+        path: list[str] = []
+        open_: list[Iterator[str]] = [iter([name])]
+        while open_:
+            one = next(open_[-1], None)
+            if one is None:
+                open_.pop()
+                if path:
+                    done[path.pop()] = None
+            elif one not in done:
+                path.append(one)
+                open_.append(iter(below(one, path)))
+    return list(done)
 
 
 class _GroupResolver:
@@ -117,11 +128,9 @@ class _GroupResolver:
         made: Mapping[str, list[Trial]],
         overrides: Mapping[str, Any],
     ) -> None:
-        self.group, self.base, self.source, self.made = group, base, source, made
+        self.group, self.base, self.source, self.made, self.overrides = group, base, source, made, overrides
         self.family: Family = self._known(lambda: registry.family(group.family), (*base, "family"))
-        self.keys = frozenset({*dotted_fields(self.family.spec), "noise.rate"} - _GROUP_LEVEL)
-        if overrides:
-            self.group = self._overridden(overrides)
+        self.vocabulary = Vocabulary(self.family)
         self.claim = Claim(group.resources.cpu, group.resources.gpu)
         self.checked: set[tuple[Any, ...]] = set()
         self.datasets: dict[str, Dataset] = {}
@@ -132,50 +141,35 @@ class _GroupResolver:
         except SpecError as error:
             raise BadInputError(f"{self.source.where(path)}: {error}") from None
 
-    def _overridden(self, overrides: Mapping[str, Any]) -> Group:
-        group = self.group
-        for key in overrides:
-            if key not in self.keys:
-                raise BadInputError(f"--set {key}: unknown field {key!r}{nearest(key, self.keys)}")
-        drop = set(overrides)
-        if drop & {"noise.ratio", "noise.rate"}:
-            drop |= {"noise.ratio", "noise.rate"}
-        from sweep.space.expand import flatten
-
-        kept = {key: item.value for key, item in flatten(group.set, ()).items() if key not in drop}
-        bundles = [group.zip] if isinstance(group.zip, dict) else group.zip
-        return group.model_copy(
-            update={
-                "set": {**kept, **overrides},
-                "grid": {key: values for key, values in group.grid.items() if key not in drop},
-                "zip": [{key: v for key, v in bundle.items() if key not in drop} for bundle in bundles],
-            }
-        )
-
     def trials(self) -> list[Trial]:
-        conditions = {
-            kind: [
-                reader(condition, (*self.base, kind, i), self.source, self.keys)
-                for i, condition in enumerate(getattr(self.group, kind))
-            ]
-            for kind in ("when", "exclude")
-        }
-        self._check_needs()
-        expansion = Expansion(self.group, self.base, self.source, self.keys)
+        when, exclude = self._conditions("when"), self._conditions("exclude")
+        self.needs = {role: self._needed(role, need) for role, need in self.group.needs.items()}
+        expansion = Expansion(self.group, self.base, self.source, self.vocabulary, self.overrides)
         found: dict[str, Trial] = {}
         for cell in expansion.cells():
             spec = self._spec(cell)
-            if conditions["when"] and not any(matches(spec, one) for one in conditions["when"]):
+            # The law of a clean cell counts as written, so that `exclude: {noise.law: x}` drops x alone at ratio 0 too.
+            written = {key: cell[key].value for key in _MOOT if key in cell} if spec.noise.ratio == 0 else None
+            if when and not any(matches(spec, one, written) for one in when):
                 continue
-            if any(matches(spec, one) for one in conditions["exclude"]):
+            if any(matches(spec, one, written) for one in exclude):
                 continue
             trial = self._trial(spec, cell)
             found.setdefault(trial.id, trial)
         if not found:
             raise BadInputError(
-                f"{self.source.where(self.base)}: group {self.group.name!r} has no cell left after 'when' and 'exclude'"
+                f"{self.source.where(self.base)}: group {self.group.name!r} has no cell left after 'when' "
+                "and 'exclude'; widen an axis or a condition"
             )
         return list(found.values())
+
+    def _conditions(self, kind: Literal["when", "exclude"]) -> list[dict[str, list[Any]]]:
+        given = self.group.when if kind == "when" else self.group.exclude
+        for position, condition in enumerate(given):
+            if not condition:
+                where = self.source.where((*self.base, kind, position))
+                raise BadInputError(f"{where}: an empty condition fits every cell; name a field, or remove it")
+        return [reader(one, (*self.base, kind, i), self.source, self.vocabulary) for i, one in enumerate(given)]
 
     def _spec(self, cell: Cell) -> TrialSpec:
         try:
@@ -184,96 +178,110 @@ class _GroupResolver:
             raise BadInputError(self._spec_text(error, cell)) from None
 
     def _spec_text(self, error: ValidationError, cell: Cell) -> str:
-        lines = []
+        lines: list[str] = []
+        seen: set[str] = set()
         for finding in error.errors(include_url=False):
             loc = [part for part in finding["loc"] if isinstance(part, str)]
-            dotted = next(
-                (".".join(loc[:n]) for n in range(len(loc), 0, -1) if ".".join(loc[:n]) in self.keys), ".".join(loc)
-            )
-            if dotted == "noise" and "noise.rate" in cell:  # refused while r was computed from e
-                dotted = "noise.rate"
-            if finding["type"] == "missing":
+            names = [".".join(loc[:n]) for n in range(len(loc), 0, -1)]
+            dotted = next((name for name in names if name in self.vocabulary.keys), ".".join(loc))
+            if dotted == "noise" and RATE in cell:  # refused while r was computed from e
+                dotted = RATE
+            if dotted in seen:  # one value refused by each alternative of its type is one finding
+                continue
+            seen.add(dotted)
+            message = clean(finding["msg"])
+            given = cell.get(dotted)
+            if finding["type"] == "missing" and given is None:
                 place = self.source.where(self.base)
                 lines.append(f"{place}: {dotted!r} is missing; give it in set, grid or zip of {self.group.name!r}")
-                continue
-            given = cell.get(dotted)
-            place = self.source.where(given.path if given else self.base)
-            value = f" = {given.value!r}" if given else ""
-            message = finding["msg"].removeprefix("Value error, ")
-            line = f"{place}: {dotted}{value}: {message[:1].lower()}{message[1:]}"
-            if line not in lines:
-                lines.append(line)
-        return "\n".join(lines[:5])
+            elif given is not None:
+                lines.append(f"{self.source.where(given.path)}: {dotted} = {short(given.value)}: {message}")
+            else:  # about several fields at once: of a section, or of the whole trial
+                inside = next((item.path for key, item in cell.items() if key.startswith(f"{dotted}.")), self.base)
+                lines.append(f"{self.source.where(inside)}: {dotted or f'group {self.group.name!r}'}: {message}")
+        return joined(lines)
 
     def _trial(self, spec: TrialSpec, cell: Cell) -> Trial:
-        dataset = self._check(spec, cell)
-        if self.group.needs:
-            needs = {role: self._needed(role, need, spec).id for role, need in self.group.needs.items()}
-            spec = spec.model_copy(update={"needs": dict(sorted(needs.items()))})
-        return Trial(
-            id=trial_id(spec, dataset.version),
-            group=self.group.name,
-            spec=spec,
-            canonical=canonical_json(spec, dataset.version),
-            claim=self.claim,
-        )
+        dataset = self._dataset(spec, cell)
+        self._check_names(spec, cell, dataset)
+        if self.needs:
+            needs = {role: self.needs[role](spec).id for role in sorted(self.needs)}
+            spec = spec.model_copy(update={"needs": needs})
+        if self.family.check is not None:
+            check = self.family.check
+            self._known(lambda: check(spec), self.base)
+        canonical = canonical_json(spec, dataset.version)
+        return Trial(canonical_id(canonical), self.group.name, spec, canonical, self.claim)
 
-    def _check(self, spec: TrialSpec, cell: Cell) -> Dataset:
-        """What the fields alone cannot know: names that exist, and that fit each other. Once a combination."""
+    def _place(self, key: str, cell: Cell) -> Path_:
+        return cell[key].path if key in cell else self.base
+
+    def _dataset(self, spec: TrialSpec, cell: Cell) -> Dataset:
         dataset = self.datasets.get(spec.dataset)
         if dataset is None:
-            at = cell["dataset"].path
-            dataset = self.datasets[spec.dataset] = self._known(lambda: registry.dataset(spec.dataset), at)
+            at = self._place("dataset", cell)
+            dataset = self._known(lambda: registry.dataset(spec.dataset), at)
             if dataset.kind != self.family.data_kind:
                 raise BadInputError(
                     f"{self.source.where(at)}: dataset {spec.dataset!r} holds {dataset.kind}; "
                     f"the family {self.family.name!r} needs {self.family.data_kind}"
                 )
-        signature = (spec.model, spec.dataset, spec.noise)
-        if signature not in self.checked:
-            if spec.model not in self.family.models:
-                raise BadInputError(
-                    f"{self.source.where(cell['model'].path)}: unknown model {spec.model!r} for family "
-                    f"{self.family.name!r}{nearest(spec.model, self.family.models)}"
-                )
-            at = cell["noise.law"].path if "noise.law" in cell else self.base
-            law = self._known(lambda: registry.noise_law(spec.noise.law), at)
-            self._known(lambda: law.check(spec.noise, dataset.classes), at)
-            self.checked.add(signature)
-        if self.family.check is not None:
-            check = self.family.check
-            self._known(lambda: check(spec), self.base)
+            self.datasets[spec.dataset] = dataset
         return dataset
 
-    def _check_needs(self) -> None:
-        for role, need in self.group.needs.items():
-            at = (*self.base, "needs", role)
-            roles = self.family.spec.roles
-            if role not in roles:
-                raise BadInputError(
-                    f"{self.source.where(at)}: the family {self.family.name!r} has no role {role!r}{nearest(role, roles)}"
-                )
-            for position, key in enumerate(need.match):
-                if key not in self.keys:
-                    where = self.source.where((*at, "match", position))
-                    raise BadInputError(f"{where}: needs.{role}.match: unknown key {key!r}{nearest(key, self.keys)}")
+    def _check_names(self, spec: TrialSpec, cell: Cell, dataset: Dataset) -> None:
+        """What the fields alone cannot know: names that exist, and that fit each other. Once a combination."""
+        # A clean cell has no law any more, but the name that is written there must be one nevertheless.
+        law_name = cell["noise.law"].value if "noise.law" in cell else spec.noise.law
+        signature = (spec.model, spec.dataset, spec.noise, law_name)
+        if signature in self.checked:
+            return
+        if spec.model not in self.family.models:
+            raise BadInputError(
+                f"{self.source.where(self._place('model', cell))}: unknown model {short(spec.model)} for family "
+                f"{self.family.name!r}{nearest(spec.model, self.family.models)}"
+            )
+        at = self._place("noise.law", cell)
+        law = self._known(lambda: registry.noise_law(law_name), at)
+        if spec.noise.ratio > 0:
+            self._known(lambda: law.check(spec.noise, dataset.classes), at)
+        self.checked.add(signature)
 
-    def _needed(self, role: str, need: Need, spec: TrialSpec) -> Trial:
+    def _needed(self, role: str, need: Need) -> Callable[[TrialSpec], Trial]:
+        """What finds the trial that fills a role, the candidates sorted by their values of ``match`` beforehand."""
         at = (*self.base, "needs", role)
-        where = reader(dict(need.where), (*at, "where"), self.source, self.keys)
-        wanted = where | {key: [_value(spec, key)] for key in need.match}
-        fits = [trial for trial in self.made[need.group] if matches(trial.spec, wanted)]
-        if len(fits) == 1:
-            return fits[0]
-        said = ", ".join(f"{key} = {', '.join(map(str, values))}" for key, values in wanted.items()) or "no condition"
-        problem = (
-            f"{len(fits)} trials of group {need.group!r} fit" if fits else f"no trial of group {need.group!r} fits"
-        )
-        remedy = "add keys to 'match' or 'where' until one is left" if fits else "widen that group or drop a key"
-        raise BadInputError(f"{self.source.where(at)}: needs.{role}: {problem} ({said}); {remedy}")
+        roles = self.family.spec.roles
+        if role not in roles:
+            raise BadInputError(
+                f"{self.source.where(at)}: the family {self.family.name!r} has no role {role!r}{nearest(role, roles)}"
+            )
+        theirs = Vocabulary(registry.family(self.made[need.group][0].spec.family))
+        for position, key in enumerate(need.match):
+            where = self.source.where((*at, "match", position))
+            self.vocabulary.require(key, f"{where}: needs.{role}.match")
+            theirs.require(key, f"{where}: needs.{role}.match: group {need.group!r}")
+        wanted = reader(need.where, (*at, "where"), self.source, theirs)
+        candidates: dict[object, list[Trial]] = {}
+        for trial in self.made[need.group]:
+            if matches(trial.spec, wanted):
+                candidates.setdefault(_marks(trial.spec, need.match), []).append(trial)
+
+        def find(spec: TrialSpec) -> Trial:
+            fits = candidates.get(_marks(spec, need.match), [])
+            if len(fits) == 1:
+                return fits[0]
+            asked = wanted | {key: [value_of(spec, key)] for key in need.match}
+            said = ", ".join(f"{key} = {', '.join(map(str, values))}" for key, values in asked.items())
+            problem = (
+                f"{len(fits)} trials of group {need.group!r} fit" if fits else f"no trial of group {need.group!r} fits"
+            )
+            remedy = "add keys to 'match' or 'where' until one is left" if fits else "widen that group or drop a key"
+            raise BadInputError(
+                f"{self.source.where(at)}: needs.{role}: {problem} ({said or 'no condition'}); {remedy}"
+            )
+
+        return find
 
 
-def _value(spec: TrialSpec, key: str) -> Any:
-    from sweep.trial import field_value
-
-    return field_value(spec, key)
+def _marks(spec: TrialSpec, keys: Sequence[str]) -> object:
+    return tuple(hashed(value_of(spec, key)) for key in keys)

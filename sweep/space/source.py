@@ -78,12 +78,16 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
+#: Name -> its key and its value.
+Entries = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
+
+
 class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self.lines: dict[Path_, int] = {}
         self.nodes = 0
-        self.merged: dict[int, dict[str, tuple[yaml.ScalarNode, yaml.Node]]] = {}
+        self.merged: dict[int, Entries] = {}
 
     def fail(self, node: yaml.Node, message: str) -> BadInputError:
         return BadInputError(f"{self.name}:{node.start_mark.line + 1}: {message}")
@@ -102,8 +106,9 @@ class _Reader:
             raise self.fail(node, f"the tag {node.tag!r} is not allowed; write plain YAML values")
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)
         result: dict[str, Any] = {}
-        for name, (key, item) in self.entries(node, ()).items():
+        for name, (key, item) in self.entries(node).items():
             result[name] = self.value(item, (*path, name))
             self.lines[(*path, name)] = key.start_mark.line + 1
         return result
@@ -120,7 +125,7 @@ class _Reader:
         except ValueError:  # a tag that does not fit, as in `!!int x`, or more digits than Python reads
             raise self.fail(node, f"{node.value[:40]!r} is not a number that can be read") from None
 
-    def entries(self, node: yaml.MappingNode, within: tuple[int, ...]) -> dict[str, tuple[yaml.ScalarNode, yaml.Node]]:
+    def entries(self, node: yaml.MappingNode, within: tuple[int, ...] = ()) -> Entries:
         """Keys and values of a mapping, those that ``<<`` merges included; own keys win, then earlier mappings.
 
         Each name is held once, so mappings that merge mappings that merge cannot multiply. ``within`` are the
@@ -131,31 +136,30 @@ class _Reader:
             return known
         if id(node) in within or len(within) > MAX_DEPTH:
             raise self.fail(node, f"mappings merge each other in a circle, or more than {MAX_DEPTH} deep")
-        own: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
-        merge: yaml.Node | None = None
+        own: Entries = {}
+        seen: dict[tuple[str, str], int] = {}
+        sources: list[yaml.MappingNode] = []
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag not in {*_SCALARS, _MERGE}:
                 raise self.fail(key, "a key must be a plain name")
-            name = str(key.value)
-            first = merge_key if (is_merge := key.tag == _MERGE) and merge is not None else None
-            if not is_merge and name in own:
-                first = own[name][0]
-            if first is not None:
-                raise self.fail(key, f"the key {name!r} is given twice (first on line {first.start_mark.line + 1})")
-            if is_merge:
-                merge, merge_key = item, key
+            merges, name = key.tag == _MERGE, str(key.value)
+            slot = (_MERGE if merges else "", name)
+            if slot in seen:
+                raise self.fail(key, f"the key {name!r} is given twice (first on line {seen[slot]})")
+            seen[slot] = key.start_mark.line + 1
+            if merges:
+                sources = self._merge_sources(item)
             else:
                 self.scalar(key)
                 own[name] = (key, item)
-        for other in self._merge_sources(merge):
-            for name, entry in self.entries(other, (*within, id(node))).items():
-                own.setdefault(name, entry)
-        self.merged[id(node)] = own
-        return own
+        merged: Entries = {}
+        for source in sources:
+            for name, entry in self.entries(source, (*within, id(node))).items():
+                merged.setdefault(name, entry)
+        self.merged[id(node)] = merged | own
+        return self.merged[id(node)]
 
-    def _merge_sources(self, node: yaml.Node | None) -> list[yaml.MappingNode]:
-        if node is None:
-            return []
+    def _merge_sources(self, node: yaml.Node) -> list[yaml.MappingNode]:
         others = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for other in others:
             if not isinstance(other, yaml.MappingNode):
