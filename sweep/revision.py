@@ -47,6 +47,7 @@ def revisions(trials: Iterable[Trial], data_root: Path | None) -> dict[str, Revi
     ``trials`` must list what is needed before what needs it.
     """
     found: dict[str, Revision | None] = {}
+    made: dict[tuple[object, ...], Revision] = {}  # trials of one kind mostly share a revision: made once
     for trial in trials:
         needed = {role: found.get(other) for role, other in trial.needs.items()}
         data = data_digest(trial.spec.dataset, data_root)
@@ -54,11 +55,18 @@ def revisions(trials: Iterable[Trial], data_root: Path | None) -> dict[str, Revi
         if data is None or len(known) < len(needed):
             found[trial.id] = None
             continue
-        sources = source_digests(trial.spec.family, trial.spec.noise.law, trial.spec.dataset)
-        text = json.dumps([sorted(sources.items()), data, sorted(known.items())])
-        digest = hashlib.sha256(text.encode()).hexdigest()[:REVISION_DIGITS]
-        found[trial.id] = Revision(digest, sources, data, known)
+        code = (trial.spec.family, trial.spec.noise.law, trial.spec.dataset)
+        key = (code, data, tuple(sorted(known.items())))
+        if key not in made:
+            made[key] = _revision(source_digests(*code), data, known)
+        found[trial.id] = made[key]
     return found
+
+
+def _revision(sources: Mapping[str, str], data: str, needs: Mapping[str, str]) -> Revision:
+    text = json.dumps([sorted(sources.items()), data, sorted(needs.items())])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:REVISION_DIGITS]
+    return Revision(digest, sources, data, needs)
 
 
 @cache
@@ -70,7 +78,11 @@ def data_digest(name: str, root: Path | None) -> str | None:
 
 @cache
 def source_digests(family_name: str, law: str, dataset: str) -> dict[str, str]:
-    """Module name -> digest, over everything that decides the numbers of such a trial."""
+    """Module name -> digest, over everything that decides the numbers of such a trial.
+
+    Raises:
+        BadInputError: a module that the family, the law or the data set names is no readable Python source.
+    """
     family: Family = registry.family(family_name)
     start = [*family.sources, registry.module("noise law", law), registry.module("data set", dataset)]
     packages = {name.partition(".")[0] for name in start} | {"trainers"}
@@ -83,9 +95,9 @@ def source_digests(family_name: str, law: str, dataset: str) -> dict[str, str]:
         path = module_path(name)
         if path is None:
             continue
-        text = path.read_text(encoding="utf-8")
-        digests[name] = hashlib.sha256(bare(text).encode()).hexdigest()[:REVISION_DIGITS]
-        queue.extend(imported(text, name, path.name == "__init__.py"))
+        digests[name], others = _read(path, name)
+        queue.extend(others)
+        queue.extend(parents(name))  # which Python runs before the module itself
     missing = [name for name in start if name not in digests]
     if missing:
         raise BadInputError(
@@ -95,64 +107,133 @@ def source_digests(family_name: str, law: str, dataset: str) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
+def _read(path: Path, name: str) -> tuple[str, set[str]]:
+    """The digest of a module's code, and the modules it imports."""
+    try:
+        with tokenize.open(path) as file:  # heeds a byte order mark and a declared encoding
+            text = file.read()
+        digest = hashlib.sha256(bare(text).encode()).hexdigest()[:REVISION_DIGITS]
+        return digest, imported(text, name, path.name == "__init__.py")
+    except (OSError, SyntaxError, ValueError, tokenize.TokenError) as error:
+        raise BadInputError(f"{path}: the module {name} cannot be read as Python source: {error}") from None
+
+
 def module_path(name: str) -> Path | None:
     """The source file of a module, found without importing it; None for what is no Python source."""
-    head, _, rest = name.partition(".")
+    head, *rest = name.split(".")
     try:
         spec = find_spec(head)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
-    path = Path(spec.origin)
-    if rest:
-        path = path.parent.joinpath(*rest.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return path if path.is_file() and path.suffix == ".py" else None
+    if not rest:
+        return _source(Path(spec.origin)) if spec.origin else None
+    for folder in spec.submodule_search_locations or ():  # several for a package without __init__
+        path = Path(folder, *rest)
+        found = _source(path / "__init__.py") or _source(path.with_name(f"{path.name}.py"))
+        if found is not None:
+            return found
+    return None
+
+
+def _source(path: Path) -> Path | None:
+    return path if path.suffix == ".py" and path.is_file() else None
+
+
+def parents(name: str) -> list[str]:
+    """The packages that a module lies in: ``a.b`` and ``a`` for ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
 
 
 def imported(text: str, name: str, is_package: bool) -> set[str]:
     """Modules that a source imports anywhere, inside functions too; annotation-only imports are passed over."""
     found: set[str] = set()
     package = name if is_package else name.rpartition(".")[0]
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            return
+    queue: list[ast.AST] = [ast.parse(text)]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.If) and _type_checking(node.test):
+            queue.extend(node.orelse)
+            continue
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                parents = package.split(".")
-                base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
+                above = package.split(".")
+                base = ".".join([*above[: len(above) - node.level + 1], *([base] if base else [])])
             found.add(base)
             found.update(f"{base}.{alias.name}" for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(text))
+        queue.extend(ast.iter_child_nodes(node))
     return found
 
 
+def _type_checking(test: ast.expr) -> bool:
+    """Whether a condition is ``TYPE_CHECKING`` or ``typing.TYPE_CHECKING``, which never holds at run time."""
+    name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
+    return name == "TYPE_CHECKING"
+
+
 def bare(text: str) -> str:
-    """A source without comments, docstrings, blank lines and trailing spaces; the same under any Python version."""
-    lines = text.splitlines()
+    """A source without comments, docstrings, blank lines and trailing spaces; the same under any Python version.
+
+    What stands inside a string counts to the last space. The result is for hashing: a body that was a docstring only
+    is gone from it.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # as Python itself reads lines
+    lines = text.split("\n")
+    tree = ast.parse(text)
+    inside = _rows_inside_strings(tree)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(text)):
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+            if not lines[row - 1]:
+                inside.discard(row)
+    for string in _docstrings(tree):
+        _cut(lines, string)
+        inside -= set(range(string.lineno, _last(string) + 1))
+    kept = []
+    for row, line in enumerate(lines, 1):
+        whole = line if row in inside else line.rstrip()
+        if whole or row in inside:
+            kept.append(whole)
+    return "\n".join(kept)
+
+
+def _last(node: ast.expr) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _rows_inside_strings(tree: ast.AST) -> set[int]:
+    """Rows whose line end lies inside a string, or between the parts of one."""
+    rows: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)):
+            rows.update(range(node.lineno, _last(node)))
+    return rows
+
+
+def _docstrings(tree: ast.AST) -> list[ast.Constant]:
+    found = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
-                    lines[row - 1] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                value = first.value
+                if isinstance(value.value, str):
+                    found.append(value)
+    return found
+
+
+def _cut(lines: list[str], node: ast.expr) -> None:
+    """Remove what a node spans from ``lines``; rows stay, columns of the syntax tree are bytes of UTF-8."""
+    first, last = node.lineno - 1, _last(node) - 1
+    before = lines[first].encode()[: node.col_offset].decode()
+    after = lines[last].encode()[node.end_col_offset :].decode()
+    lines[first : last + 1] = [before + after, *[""] * (last - first)]
 
 
 def changes(old: Mapping[str, object], new: Revision) -> list[str]:

@@ -1,1 +1,1 @@
-"""The driver: what is missing of a grid, handed to Ray Tune in packs. Only ``cluster``, ``search`` and ``run`` see Ray."""
+"""The driver: what is missing of a grid, handed to Ray Tune in packs. ``cluster``, ``search`` and ``run`` see Ray."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sweep.driver.address import check_address
 from sweep.driver.queue import Shape
 from sweep.errors import BadInputError, ClusterError
 from sweep.trial import Claim
-
-REACH_SECONDS = 5.0
-_HOST_PORT = re.compile(r"^(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})$")
 
 #: Tune's own records are never the truth here (design 3.5): no loggers, no snapshots, no moved working directory.
 #: Its handler for Ctrl-C would leave trials without the chance to write down that they were interrupted.
@@ -56,10 +52,10 @@ class Cluster:
         gpu = (1.0 if self.gpus >= 1 else 0.0) if claim.gpu == "auto" else claim.gpu
         shape = Shape(claim.cpu, gpu)
         if not self.slots(shape):
-            have = "; ".join(f"{cpu:g} CPUs and {gpus:g} GPUs" for cpu, gpus in sorted(set(self.nodes)))
+            have = ", or ".join(f"{cpu:g} CPUs and {gpus:g} GPUs" for cpu, gpus in sorted(set(self.nodes)))
             raise ClusterError(
-                f"a trial asks for {shape.cpu:g} CPUs and {shape.gpu:g} GPUs, and no node has them (nodes have: {have}); "
-                "lower 'resources' of its group, or join a larger cluster with --address"
+                f"a trial asks for {shape.cpu:g} CPUs and {shape.gpu:g} GPUs, and no node has them "
+                f"(nodes have: {have}); lower 'resources' of its group, or join a larger cluster with --address"
             )
         return shape
 
@@ -115,31 +111,6 @@ def connected(address: str | None, cpus: int | None = None, gpus: int | None = N
         yield Cluster(tuple((float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in nodes))
     finally:
         ray.shutdown()
-
-
-def check_address(address: str) -> None:
-    """Refuse what is no address, and an address where nobody listens, before anything is written.
-
-    Raises:
-        BadInputError: no such form of address.
-        ClusterError: nobody listens there.
-    """
-    if address in {"local", "auto"}:
-        return
-    found = _HOST_PORT.match(address)
-    if found is None or not 0 < int(found["port"]) < 65536:
-        raise BadInputError(
-            f"--address {address!r} is not an address of a Ray cluster; give host:port of its head node "
-            "(6379 is Ray's default port), 'auto' on a node of the cluster, or 'local'"
-        )
-    host, port = found["host"].strip("[]"), int(found["port"])
-    try:
-        socket.create_connection((host, port), timeout=REACH_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or "no answer"
-        raise ClusterError(
-            f"no Ray cluster at {address!r}: {host} port {port}: {reason}; is the cluster up (`ray status`)?"
-        ) from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class Run:
         store: Store,
         cluster: Cluster,
         context: Context,
-        rates: Mapping[tuple[str, str, str], float],
+        rates: Mapping[Hashable, float],
         watch: Callable[[Settled], None] = lambda settled: None,
     ) -> None:
         self.plan, self.store, self.cluster, self.context = plan, store, cluster, context

@@ -71,7 +71,7 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         self.fatal = self.fatal or result.get("fatal", "")
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A pack is over. What it left unsaid goes back, or has failed where it was alone and its process kept dying."""
+        """A pack is over. What it left unsaid goes back, or has failed if it was alone and its process kept dying."""
         if result:
             self.on_trial_result(trial_id, result)
         pack = self._packs.pop(trial_id, None)
@@ -123,4 +123,3 @@ class Stop(Stopper):  # type: ignore[misc]  # ray has no types
 
     def stop_all(self) -> bool:
         return self._searcher.stopping or bool(self._searcher.fatal)
-

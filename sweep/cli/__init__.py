@@ -1,0 +1,1 @@
+"""The command line: ``sweep``. A module is a few commands; ``main`` gathers them and turns errors into exit codes."""

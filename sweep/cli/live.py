@@ -1,0 +1,133 @@
+"""What a person sees while a sweep runs: a live table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sweep.cli.output import clean, console, duration, say
+from sweep.driver.queue import Settled, State
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from sweep.driver.run import Run
+
+LINE_SECONDS = 10.0  # between plain lines
+SHOWN_RUNNING = 12
+SHOWN_FAILURES = 4
+
+
+@dataclass
+class Watch:
+    """Counts what settles, and draws it. ``settled`` is called by the driver's thread."""
+
+    total: int
+    done: int = 0
+    blocked: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._begun = time.monotonic()
+        self._plain = not console().is_terminal
+
+    def settled(self, settled: Settled) -> None:
+        if settled.state is State.DONE:
+            self.done += 1
+        elif settled.state is State.FAILED:
+            self.failures[settled.task.id] = settled.reason
+            if self._plain:
+                say(f"failed {settled.task.id}: {settled.reason}")
+        else:
+            self.blocked += 1
+
+    @contextmanager
+    def over(self, run: Run) -> Iterator[None]:
+        """Draw ``run`` for the length of a ``with``."""
+        self._begun = time.monotonic()
+        if self._plain:
+            with self._lines(run):
+                yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=lambda: self.picture(run), console=console(), refresh_per_second=4, transient=True):
+            yield
+
+    @contextmanager
+    def _lines(self, run: Run) -> Iterator[None]:
+        ended = threading.Event()
+
+        def work() -> None:
+            while not ended.wait(LINE_SECONDS):
+                say(self.line(run))
+
+        thread = threading.Thread(target=work, daemon=True, name="lines")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def line(self, run: Run) -> str:
+        """The state of a run in one line."""
+        text = f"{self.done}/{self.total} done, {len(run.running)} running"
+        if self.failures:
+            text += f", {len(self.failures)} failed"
+        if self.blocked:
+            text += f", {self.blocked} blocked"
+        return f"{text}, {self._rate()}, {duration(remaining_seconds(run))} left"
+
+    def picture(self, run: Run) -> Group:
+        """The live table: progress, what runs, what failed."""
+        from rich import box
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        settled = self.done + len(self.failures) + self.blocked
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(Text(run.plan.space.name, style="bold"), ProgressBar(self.total, settled, width=32), self.line(run))
+        rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name in ("trial", "family", "model", "data set", "noise", "r", "batch", "seed"):
+            rows.add_column(name, no_wrap=True)
+        rows.add_column("trained", justify="right")
+        by_id = {entry.id: entry for entry in run.entries}
+        running = sorted(run.running.values())
+        for trial, fraction in running[:SHOWN_RUNNING]:
+            spec = by_id[trial].trial.spec
+            cells = [trial, spec.family, spec.model, spec.dataset, spec.noise.law, str(spec.noise.ratio)]
+            rows.add_row(*map(clean, cells), str(spec.batch.total), str(spec.seed), f"{fraction:.0%}")
+        parts: list[Any] = [bar, rows]
+        if len(running) > SHOWN_RUNNING:
+            parts.append(Text(f"and {len(running) - SHOWN_RUNNING} more", style="dim"))
+        for trial, reason in list(self.failures.items())[-SHOWN_FAILURES:]:
+            parts.append(Text(clean(f"failed {trial}: {reason}"), style="red", no_wrap=True, overflow="ellipsis"))
+        return Group(*parts)
+
+    def _rate(self) -> str:
+        minutes = (time.monotonic() - self._begun) / 60
+        return f"{self.done / minutes:.1f} trials/min" if minutes > 0 and self.done else "no trial ended yet"
+
+
+def remaining_seconds(run: Run) -> float | None:
+    """Expected wall seconds to the end; None while a kind of trial that is left was never timed."""
+    total = 0.0
+    slots = 1
+    queue = run.queue
+    fractions = dict(run.running.values())
+    for task in queue.tasks:
+        if queue.state[task.id] in {State.DONE, State.FAILED, State.BLOCKED}:
+            continue
+        expected = queue.pace.seconds(task.kind, task.samples)
+        if expected is None:
+            return None
+        total += expected * (1 - fractions.get(task.id, 0.0))
+        slots = max(slots, run.cluster.slots(task.shape))
+    return total / slots

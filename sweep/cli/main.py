@@ -1,0 +1,63 @@
+"""Entry point of ``sweep``: the commands, and what an error looks like from outside (design 3.7)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from sweep.cli import machine, plugins, report, results, run, space, upkeep
+from sweep.cli.output import complain
+from sweep.errors import SweepError
+from trainers.errors import TrainerError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="sweep",
+    help="What does low-quality training data do to a probabilistic model? Plan, run, resume and report sweeps.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (space, run, results, upkeep, report, plugins, machine):
+    module.register(app)
+
+#: The base of typer's own complaints about options; the class moved between releases.
+_UsageProblem = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def run_app(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an expected error has been said on standard error."""
+    from reports.errors import ReportError
+
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+    except SweepError as error:
+        complain(str(error))
+        return error.exit_code
+    except TrainerError as error:
+        complain(str(error))
+        return 2
+    except ReportError as error:
+        complain(str(error))
+        return 3
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # `sweep plan --json | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except _UsageProblem as error:  # type: ignore[misc]
+        complain(error.format_message())
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run_app())

@@ -1,0 +1,116 @@
+"""``sweep trainers`` and ``sweep datasets``: what is plugged in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sweep.cli.options import DataOption, JsonOption, data_root
+from sweep.cli.output import emit, say, table
+from sweep.space.vocabulary import dotted_fields
+from trainers import registry
+from trainers.errors import SpecError
+
+
+def register(app: typer.Typer) -> None:
+    app.command("trainers")(trainers_command)
+    app.command("datasets")(datasets_command)
+
+
+def trainers_command(json: JsonOption = False) -> None:
+    """Trainers (families) and noise laws with their models, fields and defaults."""
+    families, broken = [], []
+    for name in registry.names("trainer"):
+        try:
+            families.append(_family(name))
+        except SpecError as error:  # one plug-in that cannot be imported hides no other
+            broken.append(str(error))
+    laws = [{"name": name, "about": _about(name)} for name in registry.names("noise law")]
+    if json:
+        emit({"trainers": families, "noise_laws": laws, "broken": broken})
+        return
+    for family in families:
+        say(f"{family['name']}: {family['about']}")
+        table(["model", "about"], [[model, about] for model, about in family["models"].items()])
+        rows = [[field["name"], field["type"], field["default"]] for field in family["fields"]]
+        table(["field", "type", "default"], rows)
+        table(["metric", "about"], [[metric, about] for metric, about in family["metrics"].items()])
+    table(["noise law", "about"], [[law["name"], law["about"]] for law in laws])
+    for problem in broken:
+        say(problem)
+
+
+def datasets_command(data: DataOption = None, json: JsonOption = False) -> None:
+    """Data sets: what they hold, and whether they are on this machine or how to get them."""
+    root = data_root(data)
+    rows: list[dict[str, Any]] = []
+    for name in registry.names("data set"):
+        found = registry.dataset(name)
+        present = found.present(root)
+        rows.append(
+            {
+                "name": name,
+                "version": found.version,
+                "kind": found.kind,
+                "classes": found.classes,
+                "shape": list(found.shape),
+                "train": found.train_size,
+                "test": found.test_size,
+                "present": present,
+                "obtain": None if present else found.obtain,
+                "source": found.source,
+                "about": found.about,
+            }
+        )
+    if json:
+        emit({"datasets": rows})
+        return
+    cells = [
+        [r["name"], r["kind"], str(r["classes"]), " x ".join(str(side) for side in r["shape"])]
+        + [f"{r['train']:,}", f"{r['test']:,}", "present" if r["present"] else str(r["obtain"]), r["about"]]
+        for r in rows
+    ]
+    table(["data set", "kind", "classes", "shape", "train", "test", "here", "about"], cells, right={2, 4, 5})
+
+
+def _about(law: str) -> str:
+    try:
+        return registry.noise_law(law).about
+    except SpecError as error:
+        return str(error)
+
+
+def _family(name: str) -> dict[str, Any]:
+    family = registry.family(name)
+    return {
+        "name": family.name,
+        "about": family.about,
+        "models": dict(family.models),
+        "metrics": dict(family.metrics),
+        "roles": list(family.spec.roles),
+        "fields": [
+            {"name": dotted, "type": _type(field.annotation), "default": _default(family.spec, dotted, field)}
+            for dotted, field in dotted_fields(family.spec).items()
+            if dotted not in {"family", "needs"}
+        ],
+    }
+
+
+def _type(annotation: Any) -> str:
+    text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
+    return text or str(annotation).replace("typing.", "").replace("fractions.", "")
+
+
+def _default(model: type[BaseModel], dotted: str, field: FieldInfo) -> str:
+    """The default of a dotted field, as its family's own sections set it; ``required`` where there is none."""
+    section, _, rest = dotted.partition(".")
+    outer = model.model_fields[section]
+    if rest and not outer.is_required():
+        value = outer.get_default(call_default_factory=True)
+        for part in rest.split("."):
+            value = getattr(value, part, None)
+        return str(value)
+    return "required" if field.is_required() else str(field.get_default(call_default_factory=True))

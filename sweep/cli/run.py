@@ -1,0 +1,174 @@
+"""``sweep run`` and ``sweep resume``: train what is missing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sweep.cli.live import Watch
+from sweep.cli.options import DataOption, SetOption, SpacePath, StoreOption, WhereOption, data_root, load
+from sweep.cli.output import complain, duration, say
+from sweep.errors import BadInputError
+from sweep.plan import Plan, make_plan
+from sweep.store.store import create, find
+
+FAILED, INTERRUPTED = 1, 130
+REASONS_SHOWN = 5
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Join the Ray cluster at host:port (or 'auto'); else $RAY_ADDRESS, else start one."),
+]
+CpusOption = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a Ray that is started here.")]
+GpusOption = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs of a Ray that is started here.")]
+StaleOption = Annotated[bool, typer.Option("--stale", help="Also train anew what an older revision published.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run_command)
+    app.command("resume")(resume_command)
+
+
+def run_command(
+    space: SpacePath,
+    store: StoreOption,
+    address: AddressOption = None,
+    data: DataOption = None,
+    where: WhereOption = None,
+    set_: SetOption = None,
+    stale: StaleOption = False,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+) -> None:
+    """Train what a store lacks of a grid file. Ctrl-C leaves in order; run the same command again to go on."""
+    _train(space, store, address, data, where, set_, stale=stale, failed=False, cpus=cpus, gpus=gpus)
+
+
+def resume_command(
+    space: SpacePath,
+    store: StoreOption,
+    address: AddressOption = None,
+    data: DataOption = None,
+    where: WhereOption = None,
+    set_: SetOption = None,
+    stale: StaleOption = False,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+) -> None:
+    """Like run, and failed trials are tried again."""
+    _train(space, store, address, data, where, set_, stale=stale, failed=True, cpus=cpus, gpus=gpus)
+
+
+def _train(
+    space: Path,
+    location: str,
+    address: str | None,
+    data: Path | None,
+    where: list[str] | None,
+    set_: list[str] | None,
+    *,
+    stale: bool,
+    failed: bool,
+    cpus: int | None,
+    gpus: int | None,
+) -> None:
+    from sweep.driver.address import check_address
+
+    check_address(address or os.environ.get("RAY_ADDRESS") or "local")
+    root = data_root(data)
+    plan = make_plan(load(space, where, set_), find(location), root)
+    absent = plan.missing_data()
+    if absent:
+        raise BadInputError(
+            "\n".join(f"data set {name!r} is not on this machine: {how}" for name, how in absent.items())
+        )
+    entries = plan.to_run(stale=stale, failed=failed)
+    if not entries:
+        _nothing_to_do(plan, space, location)
+    from sweep.cost import sample_rates
+    from sweep.driver.cluster import connected
+    from sweep.driver.run import Run
+    from sweep.provenance import git_revision
+    from sweep.store.names import attempt_id
+    from sweep.worker.job import Context
+
+    opened = find(location)
+    rates = sample_rates(plan, opened)
+    say(f"{plan.space.name}: {len(entries)} of {len(plan.entries)} trials to run; starting Ray")
+    with connected(address, cpus, gpus) as cluster:
+        for entry in entries:
+            cluster.shape(entry.trial.claim)  # refuses what fits no node, before anything is written
+        opened = create(location)
+        context = Context(str(opened.root.absolute()), str(root) if root else None, attempt_id(), git_revision())
+        watch = Watch(total=len(entries))
+        run = Run(plan, entries, opened, cluster, context, rates, watch.settled)
+        with _signals(run), watch.over(run):
+            outcome = run.execute()
+    _conclude(outcome, plan, watch, space, location)
+
+
+def _nothing_to_do(plan: Plan, space: Path, location: str) -> None:
+    counts = plan.counts
+    say(f"{plan.space.name}: nothing to do, {counts['done']} of {len(plan.entries)} trials are done in {location}")
+    if counts["stale"]:
+        say(f"{counts['stale']} are stale (`sweep plan` says why); run them anew with --stale")
+    if counts["failed"] or counts["blocked"]:
+        say(
+            f"{counts['failed']} failed, {counts['blocked']} blocked; `sweep status --store {location}` says why, "
+            f"`sweep resume {space} --store {location}` tries again"
+        )
+        raise typer.Exit(FAILED)
+    raise typer.Exit(0)
+
+
+def _conclude(outcome: Any, plan: Plan, watch: Watch, space: Path, location: str) -> None:
+    parts = [f"{outcome.done} done"] + [
+        f"{number} {name}"
+        for name, number in (("failed", outcome.failed), ("blocked", outcome.blocked), ("left", outcome.left))
+        if number
+    ]
+    took = duration(outcome.wall_seconds)
+    say(f"{plan.space.name}: {', '.join(parts)} in {took}, CPUs {outcome.busy:.0%} busy")
+    for trial, reason in list(watch.failures.items())[:REASONS_SHOWN]:
+        say(f"  failed {trial}: {reason}")
+    if len(watch.failures) > REASONS_SHOWN:
+        say(f"  and {len(watch.failures) - REASONS_SHOWN} more; see `sweep status --store {location}`")
+    if outcome.interrupted:
+        say(f"interrupted; `sweep run {space} --store {location}` goes on")
+        raise typer.Exit(INTERRUPTED)
+    if outcome.left:
+        say(f"{outcome.left} trials came to no end; `sweep run {space} --store {location}` goes on")
+    before = plan.counts["failed"] if not watch.failures else 0
+    if outcome.failed or outcome.blocked or outcome.left or before:
+        say(
+            f"`sweep show ID --store {location}` has the traceback, "
+            f"`sweep resume {space} --store {location}` tries again"
+        )
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _signals(run: Any) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks the packs to close, the second leaves at once."""
+    asked = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if asked.is_set():
+            os._exit(INTERRUPTED)
+        asked.set()
+        complain("stopping: trials at work are written down as interrupted (again to leave at once)")
+        run.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

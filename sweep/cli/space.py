@@ -1,0 +1,114 @@
+"""``sweep plan``: what a grid file means and how much of it a store has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DataOption, JsonOption, SetOption, SpacePath, WhereOption, data_root, load
+from sweep.cli.output import console, duration, emit, say, table
+from sweep.cost import Kind, cost, sample_rates
+from sweep.plan import STATUSES, Entry, Plan, make_plan, what_changed
+from sweep.store.store import Store, find
+
+CHANGES_SHOWN = 4
+
+
+def register(app: typer.Typer) -> None:
+    app.command("plan")(plan_command)
+
+
+def plan_command(
+    space: SpacePath,
+    store: Annotated[str | None, typer.Option("--store", help="Compare with this store; it may not exist yet.")] = None,
+    data: DataOption = None,
+    where: WhereOption = None,
+    set_: SetOption = None,
+    trials: Annotated[bool, typer.Option("--trials", help="List every trial.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show every trial of a grid file with its status, steps, samples, parameters and cost. Writes nothing."""
+    from sweep.parameters import counted
+
+    opened = find(store) if store is not None else None
+    plan = make_plan(load(space, where, set_), opened, data_root(data))
+    parameters = counted([entry.trial for entry in plan.entries])
+    rates = sample_rates(plan, opened)
+    if json:
+        from sweep.plan import as_rows
+
+        emit(as_rows(plan, parameters))
+        return
+    if trials:
+        _list(plan, parameters, rates)
+    else:
+        _summarise(plan, parameters, rates)
+    _conclude(plan, opened, rates)
+
+
+def _summarise(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[Kind, float]) -> None:
+    cells: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    for entry in plan.entries:
+        spec = entry.trial.spec
+        cells[entry.trial.group, spec.family, spec.model, spec.dataset].append(entry)
+    rows = []
+    for key, entries in cells.items():
+        counts = [str(sum(entry.status == status for entry in entries) or "") for status in STATUSES]
+        samples = [entry.trial.spec.samples for entry in entries]
+        steps = [entry.trial.spec.steps for entry in entries]
+        size = parameters.get(entries[0].id)
+        rows.append(
+            [*key, str(len(entries)), *counts, _range(samples), _range(steps), f"{size:,}" if size else "-"]
+            + [_cost([entry for entry in entries if entry.status != "done"], rates)]
+        )
+    columns = ["group", "family", "model", "data set", "trials", *STATUSES, "samples", "steps", "parameters", "to run"]
+    table(columns, rows, right=set(range(4, len(columns))))
+
+
+def _list(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[Kind, float]) -> None:
+    rows = []
+    for entry in plan.entries:
+        spec = entry.trial.spec
+        noise = f"{spec.noise.law} {spec.noise.refresh}"
+        size = parameters.get(entry.id)
+        rows.append(
+            [entry.id, entry.status, entry.trial.group, spec.model, spec.dataset, noise, str(spec.noise.ratio)]
+            + [str(spec.batch.total), f"{spec.samples:,}", f"{spec.steps:,}", str(spec.seed)]
+            + [f"{size:,}" if size else "-", _cost([entry], rates)]
+        )
+    columns = ["id", "status", "group", "model", "data set", "noise", "r", "batch", "samples", "steps", "seed"]
+    table([*columns, "parameters", "cost"], rows, right={6, 7, 8, 9, 10, 11, 12})
+
+
+def _conclude(plan: Plan, store: Store | None, rates: Mapping[Kind, float]) -> None:
+    counts = ", ".join(f"{number} {status}" for status, number in plan.counts.items() if number)
+    say(f"{plan.space.name}: {len(plan.entries)} trials ({counts})")
+    remaining = plan.to_run()
+    if remaining:
+        say(f"cost of a run: {_cost(remaining, rates)} on one slot")
+    for name, how in plan.missing_data().items():
+        say(f"data set {name!r} is not on this machine: {how}")
+    if store is not None and plan.counts["stale"]:
+        changed = what_changed(plan, store)
+        reasons = sorted({reason for reasons in changed.values() for reason in reasons})
+        more = f" and {len(reasons) - CHANGES_SHOWN} more" if len(reasons) > CHANGES_SHOWN else ""
+        say(f"stale because of {', '.join(reasons[:CHANGES_SHOWN])}{more}; run them anew with --stale")
+    console().file.flush()
+
+
+def _range(values: list[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} .. {high:,}"
+
+
+def _cost(entries: list[Entry], rates: Mapping[Kind, float]) -> str:
+    found = cost(entries, rates)
+    if not entries:
+        return ""
+    if not found.known:
+        return "unknown"
+    rest = f" + {found.unknown} unknown" if found.unknown else ""
+    return duration(found.seconds) + rest
