@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from sweep.store.storage import LocalStorage
 EXPIRY_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 FOLDER = "leases"
+
+Clock = Callable[[], float]  # seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def machine() -> str:
         with contextlib.suppress(OSError):
             parts.append(Path(source).read_text().strip())
     with contextlib.suppress(OSError):
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return "/".join(parts)
 
 
@@ -86,31 +89,43 @@ def _without_proc(pid: int) -> str | None:
 
 
 def alive(lease: Lease, now: float) -> bool:
-    """Whether the holder may still be at work: its process lives (same machine) and the lease has not expired."""
+    """Whether the holder may still be at work: its process lives (same machine) and the lease has not expired.
+
+    A lease from the future is the work of a clock that is set wrong; it too lasts no longer than others.
+    """
     if lease.machine == machine() and born(lease.pid) != lease.born:
         return False
-    return now - lease.renewed < EXPIRY_SECONDS
+    return abs(now - lease.renewed) < EXPIRY_SECONDS
 
 
-def take(storage: LocalStorage, trial: str, revision: str, attempt: str, run: str) -> Taken | Lease:
+def take(
+    storage: LocalStorage, trial: str, revision: str, attempt: str, run: str, *, clock: Clock = time.time
+) -> Taken | Lease:
     """Take the lease on a trial, or return the one that somebody else holds.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    now = time.time()
     mine = Lease(
-        trial, revision, attempt, run, socket.gethostname(), machine(), os.getpid(), born(os.getpid()) or "", now
+        trial, revision, attempt, run, socket.gethostname(), machine(), os.getpid(), born(os.getpid()) or "", clock()
     )
     while True:
         held = _current(storage, trial, revision)
-        if held is not None and alive(held, time.time()):
+        if held is not None and alive(held, clock()):
             return held
-        lease = replace(mine, generation=held.generation + 1 if held else 1, renewed=time.time())
+        lease = replace(mine, generation=held.generation + 1 if held else 1, renewed=clock())
         if not storage.create(lease.name, _encode(lease), durable=False):
             continue
-        top = _current(storage, trial, revision)
-        if top is not None and top.generation > lease.generation:  # two takeovers happened since we looked
+        # While we looked, others may have taken the lease, given it back and taken it again: above ours, or below
+        # in the place of the one that we found dead.
+        others = [_read(storage, trial, revision, each) for each in _generations(storage, trial, revision)]
+        judged = ("", 0) if held is None else (held.attempt, held.generation)
+        if any(
+            other is not None
+            and (other.attempt, other.generation) not in (judged, (lease.attempt, lease.generation))
+            and (other.generation > lease.generation or alive(other, clock()))
+            for other in others
+        ):
             storage.remove(lease.name)
             continue
         if held is not None:
@@ -118,23 +133,26 @@ def take(storage: LocalStorage, trial: str, revision: str, attempt: str, run: st
         return Taken(lease, held)
 
 
-def renew(storage: LocalStorage, lease: Lease) -> bool:
+def renew(storage: LocalStorage, lease: Lease, *, clock: Clock = time.time) -> bool:
     """Say that the holder still lives; False where the lease has been taken over."""
-    if storage.read(lease.name) is None:
+    stands = _current(storage, lease.trial, lease.revision)
+    if stands is None or (stands.attempt, stands.generation) != (lease.attempt, lease.generation):
         return False
-    storage.replace(lease.name, _encode(replace(lease, renewed=time.time())))
+    storage.replace(lease.name, _encode(replace(lease, renewed=clock())))
     return True
 
 
 def release(storage: LocalStorage, lease: Lease) -> None:
-    """Give a lease back."""
-    _remove_up_to(storage, lease.trial, lease.revision, lease.generation)
+    """Give a lease back; nothing happens where it has been taken over."""
+    stands = _read(storage, lease.trial, lease.revision, lease.generation)
+    if stands is not None and stands.attempt == lease.attempt:
+        _remove_up_to(storage, lease.trial, lease.revision, lease.generation)
 
 
-def holder(storage: LocalStorage, trial: str, revision: str) -> Lease | None:
+def holder(storage: LocalStorage, trial: str, revision: str, *, clock: Clock = time.time) -> Lease | None:
     """The lease of somebody who may be at work on a trial, if there is one."""
     held = _current(storage, trial, revision)
-    return held if held is not None and alive(held, time.time()) else None
+    return held if held is not None and alive(held, clock()) else None
 
 
 def leases(storage: LocalStorage) -> list[Lease]:
@@ -173,8 +191,10 @@ def _read(storage: LocalStorage, trial: str, revision: str, generation: int) -> 
     if content is None:
         return None
     try:
-        return Lease(**{**json.loads(content), "generation": generation})
-    except (ValueError, TypeError):  # torn by a power cut: whoever wrote it is gone
+        fields = json.loads(content)
+        typed = {"renewed": float(fields["renewed"]), "pid": int(fields["pid"]), "generation": generation}
+        return Lease(**{**fields, **typed})
+    except (ValueError, TypeError, KeyError):  # torn by a power cut: whoever wrote it is gone
         return Lease(trial, revision, "", "", "", "", 0, "", 0.0, generation)
 
 

@@ -3,11 +3,12 @@
     trials/<id>-<revision>.parquet                         the published trial, created last and exclusively
     metrics/<id>-<attempt>.parquet                         likewise artifacts/
     attempts/<id>-<revision>-<attempt>-<event>.parquet
-    checks/<id>-<attempt>-<token>.parquet
+    checks/verify-<token>.parquet                          rows of one verification
     files/<id>-<attempt>/<file>                            artifacts' content
     leases/<id>-<revision>.<generation>.json
     revisions/<revision>.json                              what a revision was made of
-    compacted/<table>/<digest>.names                       names that a compacted file of that digest stands for
+    <table>/compacted-<digest>.parquet                     rows of many such files
+    compacted/<table>/compacted-<digest>.names             names of those files, a line each; a trial's winner beside it
 
 Nothing here opens a table.
 """
@@ -17,12 +18,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 TABLES = ("trials", "metrics", "attempts", "artifacts", "checks")
 SUFFIX = ".parquet"
 COMPACTED = "compacted-"
+LIST_SUFFIX = ".names"
 
 #: Ends of an attempt, as they stand in file names and in the column ``outcome``.
 OUTCOMES = ("done", "lost", "raised", "died", "failed", "interrupted", "abandoned")
@@ -43,8 +46,29 @@ def part_name(trial: str, attempt: str) -> str:
     return f"{trial}-{attempt}"
 
 
+def list_name(table: str, stem: str) -> str:
+    """The list of names that belongs to a compacted file."""
+    return f"compacted/{table}/{stem}{LIST_SUFFIX}"
+
+
 def event_name(trial: str, revision: str, attempt: str, event: str) -> str:
     return f"{trial}-{revision}-{attempt}-{event}"
+
+
+def is_compacted(stem: str) -> bool:
+    """Whether a file of this name, without suffix, stands for others."""
+    return stem.startswith(COMPACTED)
+
+
+def row_name(table: str, row: Mapping[str, Any]) -> str:
+    """The name of the file that a row was written in; rows of ``checks`` share a file and have names of their own."""
+    if table == "trials":
+        return trial_name(row["id"], row["revision"])
+    if table == "attempts":
+        return event_name(row["id"], row["revision"], row["attempt"], row["outcome"] or row["event"])
+    if table == "checks":
+        return f"{row['id']}-{row['attempt']}-{row['what']}-{row['at']}"
+    return part_name(row["id"], row["attempt"])
 
 
 @dataclass

@@ -62,7 +62,7 @@ class LocalStorage:
         temporary = self._temporary()
         try:
             self._write(temporary, content, durable=False)
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ class LocalStorage:
         Raises:
             StoreError: the name leads out of the store.
         """
-        if name.startswith("/") or "\0" in name or ".." in name and ".." in PurePosixPath(name).parts:
+        if name.startswith("/") or "\0" in name or (".." in name and ".." in PurePosixPath(name).parts):
             raise StoreError(f"store {self.root}: the file name {name!r} leads out of the store; give a plain name")
         return self.root / name
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from sweep.store.storage import LocalStorage
 
 MARKER = "noisegrid.json"
 FORMAT = "noisegrid store"
+FOLDERS = (*names.TABLES, "files", "leases", "revisions", "compacted", "_tmp")
+
+#: How often a reader begins anew when compactions keep taking files away from under it.
+TRIES = 8
+
+
+class VanishedError(Exception):
+    """A file was there a moment ago: a compaction has merged it, so the reader looks again."""
 
 
 @dataclass(frozen=True)
@@ -23,38 +32,85 @@ class Store:
     """An opened store. Get one from :func:`find`, :func:`open_store` or :func:`create`."""
 
     storage: LocalStorage
+    # Lists never change under their name, which is a digest, so each is read once.
+    _lists: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def root(self) -> Path:
         return self.storage.root
 
+    def stems(self, table: str) -> list[str]:
+        """Names of the Parquet files of a table, without suffix; none is missed though a compaction is at work.
+
+        A listing may miss a file that is created meanwhile, and the ones it stands for, which are removed after
+        that. A second listing then sees it. Nothing is removed before its name is on a list.
+
+        Raises:
+            StoreError: compactions never cease, or the folder cannot be listed.
+        """
+        listed = self._stems(table)
+        for _ in range(TRIES):
+            if not self.storage.names(f"compacted/{table}"):
+                return listed
+            before, listed = listed, self._stems(table)
+            if all(stem in before for stem in listed if names.is_compacted(stem)):
+                # Nothing new came, so what the first listing missed was not removed by a compaction.
+                return sorted({*before, *listed})
+        raise StoreError(f"store {self.root}: {table} is compacted again and again; wait for that to end")
+
+    def _stems(self, table: str) -> list[str]:
+        listed = self.storage.names(table)
+        return [name.removesuffix(names.SUFFIX) for name in listed if name.endswith(names.SUFFIX)]
+
     def table_names(self, table: str) -> set[str]:
         """Names of everything in a table, without suffix: single files and those that compacted files stand for."""
-        listed = self.storage.names(table)
-        found: set[str] = set()
-        for name in listed:
-            if not name.endswith(names.SUFFIX):
+        for _ in range(TRIES):
+            found: set[str] = set()
+            try:
+                for stem in self.stems(table):
+                    if names.is_compacted(stem):
+                        found |= self.compacted(table, stem).keys()
+                    else:
+                        found.add(stem)
+            except VanishedError:
                 continue
-            stem = name.removesuffix(names.SUFFIX)
-            if stem.startswith(names.COMPACTED):
-                found |= self.compacted_names(table, stem)
-            else:
-                found.add(stem)
-        return found
+            return found
+        raise StoreError(f"store {self.root}: {table} is compacted again and again; wait for that to end")
 
-    def compacted_names(self, table: str, stem: str) -> set[str]:
-        """Names that a compacted file stands for.
+    def compacted(self, table: str, stem: str) -> Mapping[str, str]:
+        """Names that a compacted file stands for; in ``trials`` with the attempt that won, else with nothing.
 
         Raises:
             StoreError: the list that belongs to the file is missing.
+            VanishedError: neither list nor file is there any more.
         """
-        content = self.storage.read(f"compacted/{table}/{stem}.names")
-        if content is None:
-            raise StoreError(
-                f"store {self.root}: {table}/{stem}{names.SUFFIX} has lost its list of names "
-                f"(compacted/{table}/{stem}.names); restore it from a copy of the store"
-            )
-        return set(content.decode().split())
+        known = self._lists.get((table, stem))
+        if known is None:
+            content = self.storage.read(names.list_name(table, stem))
+            if content is None and not self.storage.exists(f"{table}/{stem}{names.SUFFIX}"):
+                raise VanishedError(stem)
+            content = content or self.storage.read(names.list_name(table, stem))  # written between the two looks
+            if content is None:
+                raise StoreError(
+                    f"store {self.root}: {table}/{stem}{names.SUFFIX} has lost its list of names "
+                    f"({names.list_name(table, stem)}); `sweep compact` writes it anew"
+                )
+            lines = (line.split() for line in content.decode(errors="replace").splitlines() if line.strip())
+            known = {line[0]: line[1] if len(line) > 1 else "" for line in lines}
+            self._lists[table, stem] = known
+        return known
+
+    def compacted_stems(self, table: str, name: str) -> dict[str, str]:
+        """Compacted files, there or just about to be, that stand for a name; with the attempt as its list has it."""
+        found: dict[str, str] = {}
+        for listed in self.storage.names(f"compacted/{table}"):
+            if listed.endswith(names.LIST_SUFFIX):
+                stem = listed.removesuffix(names.LIST_SUFFIX)
+                with contextlib.suppress(VanishedError):
+                    attempt = self.compacted(table, stem).get(name)
+                    if attempt is not None:
+                        found[stem] = attempt
+        return found
 
     def index(self) -> names.Index:
         """What is published, failed and died, from file names alone."""
@@ -67,29 +123,24 @@ class Store:
     def published(self, trial: str, revision: str) -> bool:
         """Whether a trial is published in a revision."""
         name = names.trial_name(trial, revision)
-        return self.storage.path(f"trials/{name}{names.SUFFIX}").exists() or self._was_compacted("trials", name)
-
-    def _was_compacted(self, table: str, name: str) -> bool:
-        wanted = name.encode()
-        return any(
-            wanted in (self.storage.read(f"compacted/{table}/{listed}") or b"").split()
-            for listed in self.storage.names(f"compacted/{table}")
-        )
+        return self.storage.exists(f"trials/{name}{names.SUFFIX}") or bool(self.compacted_stems("trials", name))
 
     def add(self, table: str, name: str, rows: list[dict[str, Any]]) -> bool:
         """Create one file of a table; False where the name exists."""
-        return self.storage.create(f"{table}/{name}{names.SUFFIX}", encode(table, rows))
+        # What publishing rests on outlives a power cut. An event that is lost costs a rerun at most.
+        return self.storage.create(f"{table}/{name}{names.SUFFIX}", encode(table, rows), settle=table != "attempts")
 
     def publish_trial(self, row: dict[str, Any]) -> bool:
         """Create the file that makes a trial published, exclusively; False where another attempt was first.
 
-        A compaction may have replaced the winner's file in between: its list of names is looked at before and
-        after, and it is written before any file is removed, so one of the two looks sees it.
+        A compaction may have replaced the winner's file in between. Its list of names, written before any file is
+        removed, is looked at before and after, so one of the two looks sees it. The list tells whose row was
+        merged: it may well be the one that was published here a moment ago.
         """
         name = names.trial_name(row["id"], row["revision"])
-        if self._was_compacted("trials", name) or not self.add("trials", name, [row]):
+        if self.compacted_stems("trials", name) or not self.add("trials", name, [row]):
             return False
-        if self._was_compacted("trials", name):
+        if any(attempt != row["attempt"] for attempt in self.compacted_stems("trials", name).values()):
             self.storage.remove(f"trials/{name}{names.SUFFIX}")
             return False
         return True
@@ -123,7 +174,8 @@ def encode_table(built: Any) -> bytes:
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    pq.write_table(built, buffer, compression="zstd", write_statistics=built.num_rows > 100)
+    many = built.num_rows > 100  # dictionaries and statistics double the time that a file of one row takes
+    pq.write_table(built, buffer, compression="zstd", use_dictionary=many, write_statistics=many)
     return buffer.getvalue()
 
 
@@ -194,7 +246,7 @@ def find(location: str) -> Store | None:
         raise StoreError(
             f"store {root}: schema version {version!r}; this program reads up to {SCHEMA_VERSION}. Update Noisegrid."
         )
-    return Store(LocalStorage(root))
+    return Store(LocalStorage(root.absolute()))
 
 
 def open_store(location: str) -> Store:
@@ -215,15 +267,14 @@ def create(location: str) -> Store:
     Raises:
         StoreError: :func:`find` refuses it, or it cannot be written.
     """
-    existing = find(location)
-    if existing is not None:
-        return existing
-    storage = LocalStorage(locate(location).absolute())
+    store = find(location)
+    if store is None:
+        # The marker comes first: whatever has it is a store, and folders that a crash left out are made next time.
+        store = Store(LocalStorage(locate(location).absolute()))
+        store.storage.create(MARKER, json.dumps({"format": FORMAT, "schema_version": SCHEMA_VERSION}).encode())
     try:
-        for folder in (*names.TABLES, "files", "leases", "revisions", "compacted", "_tmp"):
-            (storage.root / folder).mkdir(parents=True, exist_ok=True)
+        for folder in FOLDERS:
+            (store.root / folder).mkdir(exist_ok=True)
     except OSError as error:
-        raise StoreError(f"store {storage.root}: cannot be made ({error.strerror})") from None
-    content = json.dumps({"format": FORMAT, "schema_version": SCHEMA_VERSION})
-    storage.create(MARKER, content.encode())
-    return Store(storage)
+        raise StoreError(f"store {store.root}: cannot be made ({error.strerror})") from None
+    return store
