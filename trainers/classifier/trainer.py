@@ -1,0 +1,251 @@
+"""The classifier's trainer: a thin shell round pure functions of streams, schedule, batches and metrics.
+
+The whole data set lies on the device as one tensor, standardised once; a batch is an indexed read. Which example
+stands where, its target and its shift are read from counter-based streams by position, so nothing random is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from trainers.classifier.artifact import truth_probability
+from trainers.classifier.augment import crop, draws, pad
+from trainers.classifier.schedule import learning_rate
+from trainers.classifier.spec import ClassifierSpec, OptimiserSpec
+from trainers.classifier.state import FORMAT, check, copied, identity, load_optimiser, optimiser_state
+from trainers.errors import DivergedError, SpecError
+from trainers.metrics import inversion, predictions
+from trainers.models import catalogue
+from trainers.noise.corruption import corruption
+from trainers.protocol import Artifact, Metric, NoiseLaw
+from trainers.spec import NoiseSpec
+from trainers.streams import order
+
+if TYPE_CHECKING:
+    from trainers.datasets.images import Images
+
+#: Samples whose order and targets are read at once: the streams' cost a call is then spread over many steps.
+BLOCK = 8192
+#: Test images a forward pass; fixed, since the last bits of a product may depend on the batch.
+TEST_BATCH = 1000
+
+
+def standardised(train: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """``images`` [N, C, H, W] minus the training images' mean, over their standard deviation, a channel each."""
+    mean, deviation = _moments(train)
+    return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)
+
+
+def optimiser_for(spec: OptimiserSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser over all parameters, decay on every one as in the original (protocols 4). Fused: one kernel."""
+    if spec.name == "adamw":
+        betas = (spec.momentum, spec.second_moment)
+        return torch.optim.AdamW(
+            parameters, lr=spec.learning_rate, betas=betas, weight_decay=spec.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=spec.learning_rate,
+        momentum=spec.momentum,
+        nesterov=spec.nesterov,
+        weight_decay=spec.weight_decay,
+        fused=True,
+    )
+
+
+class ClassifierTrainer:
+    """One classifier in training; see :class:`trainers.protocol.Trainer`."""
+
+    def __init__(self, spec: ClassifierSpec, data: Images, device: str, law: NoiseLaw) -> None:
+        """Raises:
+        SpecError: the device cannot be used, or model, noise or augmentation do not fit the data.
+        """
+        self.spec, self.classes = spec, data.classes
+        self._device = _usable(device)
+        shape = data.train_images.shape[1:]
+        self._side: tuple[int, int] = (shape[1], shape[2])
+        self._size = len(data.train_images)
+        self._corruption = corruption(spec.noise, data.classes, spec.seed, data.train_labels)
+        self._truth, self._test_labels = data.train_labels, data.test_labels
+        self._channel = law.channel(spec.noise, data.classes)
+        self._replacement = _replacement(law, spec.noise, data.classes)
+        self._train_images = torch.from_numpy(standardised(data.train_images, data.train_images)).to(self._device)
+        self._test_images = torch.from_numpy(standardised(data.train_images, data.test_images)).to(self._device)
+        if spec.augment != "none":
+            mean, deviation = _moments(data.train_images)
+            black = torch.from_numpy((-mean / deviation).astype(np.float32)).to(self._device)
+            self._train_images = pad(self._train_images, black)
+        self._model = catalogue.build(spec.model, shape, data.classes, spec.seed).to(self._device)
+        self._optimiser = optimiser_for(spec.optimiser, list(self._model.parameters()))
+        self._position = 0
+        self._wrong = 0
+        self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._measured: predictions.Matrix | None = None
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    @property
+    def parameters(self) -> int:
+        return catalogue.trainable(self._model)
+
+    @property
+    def realised_rate(self) -> float | None:
+        return self._wrong / self._position if self._position else None
+
+    def examples(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """Training examples at stream positions ``start`` to ``start + count - 1``, [count]."""
+        return order(self.spec.seed, start, count, self._size)
+
+    def train(self, samples: int) -> None:
+        """See the protocol.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        batch = self.spec.batch.total
+        end = min(self._position + -(-max(samples, 0) // batch) * batch, self.spec.samples)
+        while self._position < end:
+            self._block(min(end, self._position + max(1, BLOCK // batch) * batch))
+
+    def _block(self, end: int) -> None:
+        """Train up to ``end``, or to the next evaluation point if that comes first."""
+        start, batch, every = self._position, self.spec.batch.total, self.spec.evaluate_every
+        if every:
+            end = min(end, (start // every + 1) * every)
+            if start % every == 0:  # the mean loss is that since the last evaluation, whether or not it took place
+                self._loss.zero_()
+        examples = self.examples(start, end - start)
+        targets = self._corruption.targets(examples, start)
+        wrong = int(np.count_nonzero(targets != self._truth[examples]))
+        at, labels = (torch.from_numpy(array).to(self._device) for array in (examples, targets))
+        drawn: torch.Tensor | None = None
+        if self.spec.augment != "none":
+            flip = self.spec.augment == "shift_flip"
+            drawn = torch.from_numpy(draws(self.spec.seed, start, end - start, self._side, flip))
+            drawn = drawn.to(self._device)
+        self._measured = None
+        self._model.train()
+        with _repeatable(self._device):
+            for first in range(0, end - start, batch):
+                part = slice(first, min(first + batch, end - start))
+                images = self._images(at[part], None if drawn is None else drawn[part])
+                self._step(images, labels[part], learning_rate(self.spec, start + first, self._size))
+        self._position, self._wrong = end, self._wrong + wrong
+        # Once a block, since reading the loss makes a GPU wait. A sum that is not finite stays so: nothing is missed.
+        if not bool(torch.isfinite(self._loss)):
+            raise DivergedError(
+                f"the loss is not finite within samples {start} to {end} of {self.spec.samples}, at a learning rate of "
+                f"{learning_rate(self.spec, start, self._size):.3g}; lower optimiser.learning_rate "
+                f"({self.spec.optimiser.learning_rate:g}) or give a schedule.warmup_samples"
+            )
+
+    def _images(self, examples: torch.Tensor, drawn: torch.Tensor | None) -> torch.Tensor:
+        if drawn is None:
+            return self._train_images.index_select(0, examples)
+        return crop(self._train_images, examples, drawn, self._side)
+
+    def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> None:
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        loss = functional.cross_entropy(self._model(images), targets)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._loss += loss.detach().double() * len(targets)
+
+    def evaluate(self) -> Sequence[Metric]:
+        """The metrics of ``trainers.classifier.METRICS`` on the clean test labels, and the mean noisy training loss."""
+        log_p, labels = self._log_probabilities(), self._test_labels
+        inverted, boundary = inversion.channel_inverted_nll(np.exp(log_p), labels, self._channel)
+        return (
+            Metric("top1", predictions.top1(log_p, labels)),
+            Metric("test_nll", predictions.nll(log_p, labels)),
+            Metric("sampled_accuracy", predictions.sampled_accuracy(log_p, labels)),
+            Metric("channel_inverted_nll", inverted),
+            Metric("inversion_boundary_share", boundary),
+            Metric("train_loss", self._mean_loss(), split="train"),
+        )
+
+    def _mean_loss(self) -> float | None:
+        every = self.spec.evaluate_every
+        since = (self._position - 1) // every * every if every else 0
+        return self._loss.item() / (self._position - since) if self._position else None
+
+    def _log_probabilities(self) -> predictions.Matrix:
+        """Log-probabilities of the test images [N, n]; kept until the weights move."""
+        if self._measured is None:
+            images = self._test_images
+            self._model.eval()
+            with torch.inference_mode(), _repeatable(self._device):
+                logits = [
+                    self._model(images[first : first + TEST_BATCH]) for first in range(0, len(images), TEST_BATCH)
+                ]
+            self._measured = predictions.log_probabilities(torch.cat(logits).cpu().numpy())
+        return self._measured
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot, on the device; what it holds is checked by :mod:`trainers.classifier.state`."""
+        return {
+            "format": FORMAT,
+            "spec": identity(self.spec),
+            "position": self._position,
+            "wrong": self._wrong,
+            "loss": self._loss.clone(),
+            "model": copied(self._model.state_dict()),
+            "optimiser": optimiser_state(self._optimiser),
+        }
+
+    def load_state_dict(self, given: Mapping[str, Any]) -> None:
+        """Raises:
+        StateError: the state is of another trial or damaged; the trainer is left as it was.
+        """
+        check(given, self.spec, self._model.state_dict(), self._model.parameters())
+        self._model.load_state_dict(given["model"])
+        load_optimiser(self._optimiser, given["optimiser"])
+        self._loss.copy_(given["loss"])
+        self._position, self._wrong = given["position"], given["wrong"]
+        self._measured = None
+
+    def artifacts(self) -> Sequence[Artifact]:
+        """``truth_probability`` alone."""
+        return (truth_probability(self._log_probabilities(), self._test_labels, self._replacement),)
+
+
+def _moments(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each channel, [C]; 1 in place of a deviation of 0."""
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+    deviation = images.std(axis=(0, 2, 3), dtype=np.float64)
+    return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def _replacement(law: NoiseLaw, noise: NoiseSpec, classes: int) -> npt.NDArray[np.float64] | None:
+    """W with T = (1 - e) I + e W for a law with a map, at r = 0 too; None for one without."""
+    if noise.map is None:
+        return None
+    channel = law.channel(noise.model_copy(update={"ratio": Fraction(1)}), classes)  # there e = 1/2
+    return None if channel is None else 2 * channel - np.eye(classes)
+
+
+def _usable(device: str) -> torch.device:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SpecError("the device is cuda and torch sees none; run on cpu, or install torch for your GPU's driver")
+    if device not in ("cpu", "cuda"):
+        raise SpecError(f"the device is {device!r}; cpu and cuda are allowed")
+    return torch.device(device)
+
+
+def _repeatable(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """On a GPU, only kernels that give the same bits each time, and no choice of them by timing."""
+    if device.type == "cuda":
+        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    return contextlib.nullcontext()
