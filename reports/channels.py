@@ -53,22 +53,19 @@ def argmax_threshold(law: str, classes: int, mapping: Sequence[object] | None = 
     weights = replacement(law, classes, mapping)
     if weights is None:
         return None
-    kept = np.diag(weights)
-    worst = max(
-        Fraction(float(weights[k, j])) - Fraction(float(kept[k]))
-        for k in range(classes)
-        for j in range(classes)
-        if j != k
-    )
-    return min(Fraction(1), 1 / (1 + worst)) if worst > 0 else Fraction(1)
+    gaps = weights - np.diag(weights)[:, None]  # zero on the diagonal: one class, or none gained, leaves no tie
+    worst = Fraction(float(gaps.max()))
+    return 1 / (1 + worst)
 
 
 def _mapped(mapping: Sequence[object], classes: int) -> Matrix | None:
-    if all(isinstance(target, int) and 0 <= target < classes for target in mapping):
+    if all(isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes for target in mapping):
         return np.eye(classes)[np.array(mapping, dtype=np.int64)]
     try:
         weights = np.array(mapping, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not np.isfinite(weights).all():
         return None
     if weights.shape != (classes, classes) or (weights < 0).any() or (weights.sum(axis=1) <= 0).any():
         return None

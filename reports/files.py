@@ -76,7 +76,9 @@ class StoreFiles:
         try:
             with self.filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
                 _check_format(table, where, file.schema_arrow.metadata or {})
-                return file.read().select(SCHEMAS[table].names).cast(SCHEMAS[table])
+                built = file.read().select(SCHEMAS[table].names).cast(SCHEMAS[table])
+                built.validate(full=True)  # text that is no UTF-8 would only fail in the queries, far from its file
+                return built
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:

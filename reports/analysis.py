@@ -1,0 +1,134 @@
+"""A store's rows worked out: sets, measures and the points of every figure that has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from reports import text
+from reports.cells import CleanTrials, FigureSet, Panel, SetKey, figure_sets
+from reports.errors import ReportError
+from reports.figures import ITEMS
+from reports.figures.axes import Strip
+from reports.figures.item import Cell, Item
+from reports.files import StoreFiles
+from reports.measures import Measured, measure
+from reports.points import Point, points
+from reports.predictions import Library
+from reports.rows import Published, Rows, read_rows
+from sweep.store.digest import store_digest
+
+ROWS_A_FIGURE = 3  # panels above one another that a page holds beside caption and text
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure to be drawn: a kind, up to three panels of a set, and the name of its files."""
+
+    name: str
+    item: Item
+    view: FigureSet
+    panels: tuple[Panel, ...]
+    strips: tuple[Strip, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        """All points, panel by panel."""
+        return [point for strip in self.strips for found in strip.points.values() for point in found]
+
+    def cells(self, strip: Strip) -> list[Cell]:
+        """The rows of a panel's table, by multiplier, then ratio."""
+        series = [strip.points[quantity] for quantity in self.item.quantities]
+        return [Cell(dict(zip(self.item.quantities, together, strict=True))) for together in zip(*series, strict=True)]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One figure set with its drawings. ``slug`` begins the names of its files."""
+
+    view: FigureSet
+    slug: str
+    drawings: tuple[Drawing, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that the document tells. ``problems``: trial -> why its stored predictions could not be used."""
+
+    rows: Rows
+    sections: tuple[Section, ...]
+    measured: Mapping[str, Measured]
+    problems: Mapping[str, str]
+    digest: str
+
+    @property
+    def trials(self) -> tuple[Published, ...]:
+        return self.rows.trials
+
+
+def analyse(files: StoreFiles) -> Analysis:
+    """Read a store and work out everything that is shown.
+
+    Raises:
+        ReportError: the store cannot be read, or has no published trial.
+    """
+    tables: dict[str, pa.Table] = {name: files.table(name) for name in ("trials", "metrics", "attempts", "artifacts")}
+    rows = read_rows(tables)
+    if not rows.trials:
+        raise ReportError(_nothing(files.name, rows))
+    clean, library = CleanTrials(rows.trials), Library(files)
+    measured = {trial.id: measure(trial, clean, library) for trial in rows.trials}
+    views = figure_sets(rows.trials)
+    slugs = _slugs([view.key for view in views])
+    sections = tuple(
+        Section(view, slug, tuple(_drawings(view, slug, measured))) for view, slug in zip(views, slugs, strict=True)
+    )
+    return Analysis(rows, sections, measured, library.problems, store_digest(tables))
+
+
+def _nothing(name: str, rows: Rows) -> str:
+    if rows.unread:
+        return (
+            f"none of the {len(rows.unread)} published trials of {name!r} has a specification that can be read "
+            f"({text.clean(rows.unread[0], 40)} for one); look at them with 'sweep verify'."
+        )
+    failed = f" ({text.count(len(rows.failures), 'attempt')} failed)" if rows.failures else ""
+    return (
+        f"the store {name!r} has no published trial{failed}, so there is nothing to report. Run a sweep into it with "
+        "'sweep run SPACE --store', or see 'sweep status --store' for what failed."
+    )
+
+
+def _drawings(view: FigureSet, slug: str, measured: Mapping[str, Measured]) -> list[Drawing]:
+    found: list[Drawing] = []
+    for item in ITEMS:
+        chunks = [view.panels[at : at + ROWS_A_FIGURE] for at in range(0, len(view.panels), ROWS_A_FIGURE)]
+        for place, chunk in enumerate(chunks):
+            strips = tuple(_strip(view, panel, item, measured) for panel in chunk)
+            name = f"{slug}-{item.name}" + (f"-{place + 1}" if len(chunks) > 1 else "")
+            drawing = Drawing(name, item, view, chunk, strips)
+            if item.present(drawing.points):
+                found.append(drawing)
+    return found
+
+
+def _strip(view: FigureSet, panel: Panel, item: Item, measured: Mapping[str, Measured]) -> Strip:
+    found = {}
+    for quantity in item.quantities:
+        every = points(view, panel, quantity, measured)
+        found[quantity] = [point for point in every if item.clean or point.ratio]
+    return Strip(panel.label, found)
+
+
+def _slugs(keys: list[SetKey]) -> list[str]:
+    """Names for the files of sets, told apart by a number where they would read the same."""
+    found: list[str] = []
+    for key in keys:
+        base = text.slug((key.family, key.model, key.law_name, key.refresh, key.rule, key.reading))
+        name, place = base, 2
+        while name in found:
+            name, place = f"{base}-{place}", place + 1
+        found.append(name)
+    return found

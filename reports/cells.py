@@ -1,0 +1,197 @@
+"""Published trials arranged for comparison: figure sets, their panels, and the clean trial of each noisy one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from reports import text
+from reports.rows import Published
+
+#: The law of a set of clean trials that belong to no noisy set.
+NO_NOISE = "clean"
+
+Reference = Literal["twin", "r0"]
+Cell = tuple[Fraction, int, int]  # ratio, batch multiplier, seed
+Configuration = tuple[tuple[str, str], ...]
+PanelKey = tuple[str, Configuration]  # data set with its version, the rest of the specification
+
+
+@dataclass(frozen=True, order=True)
+class SetKey:
+    """What all trials of a figure share. ``mapping`` is the JSON of the ``confusion`` map, "" for none."""
+
+    family: str
+    model: str
+    law: str
+    mapping: str
+    refresh: str
+    rule: str
+    reading: str
+
+    @property
+    def law_name(self) -> str:
+        """The law, told apart by its map where it has one."""
+        return f"{self.law} (map {hashlib.sha256(self.mapping.encode()).hexdigest()[:6]})" if self.mapping else self.law
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Trials on one data set in one configuration, by cell; r = 0 included."""
+
+    label: str
+    dataset: str
+    configuration: Configuration
+    trials: Mapping[Cell, Published]
+
+
+@dataclass(frozen=True)
+class FigureSet:
+    """Panels of one key, and the values present, whose product says which cells there could be."""
+
+    key: SetKey
+    panels: tuple[Panel, ...]
+    ratios: tuple[Fraction, ...]
+    multipliers: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def expected(self) -> int:
+        """Cells there could be."""
+        return len(self.panels) * len(self.ratios) * len(self.multipliers) * len(self.seeds)
+
+    @property
+    def present(self) -> int:
+        return sum(len(panel.trials) for panel in self.panels)
+
+
+class CleanTrials:
+    """All r = 0 trials of a store, to be found by what they share with a noisy one."""
+
+    def __init__(self, trials: Iterable[Published]) -> None:
+        self._by_protocol: dict[tuple[object, ...], list[Published]] = defaultdict(list)
+        for trial in trials:
+            if not trial.ratio:
+                self._by_protocol[_protocol(trial)].append(trial)
+
+    def twin(self, trial: Published) -> Published | None:
+        """The compute-matched clean twin: same everything, trained on as many samples."""
+        return self._find(trial, trial.samples)
+
+    def base(self, trial: Published) -> Published | None:
+        """The r = 0 cell of the same batch, seed and reading: the same base budget, not lengthened."""
+        return None if trial.base_samples is None else self._find(trial, trial.base_samples)
+
+    def reference(self, trial: Published) -> tuple[Published, Reference] | None:
+        """The twin, else the r = 0 cell."""
+        twin = self.twin(trial)
+        if twin is not None:
+            return twin, "twin"
+        base = self.base(trial)
+        return None if base is None else (base, "r0")
+
+    def _find(self, trial: Published, samples: int) -> Published | None:
+        # Without noise both budget rules train alike; the trial's own rule goes first, so that its cell is the one.
+        found = [clean for clean in self._by_protocol.get(_protocol(trial), ()) if clean.samples == samples]
+        return min(found, key=lambda clean: (clean.rule != trial.rule, clean.id), default=None)
+
+
+def figure_sets(trials: Iterable[Published]) -> list[FigureSet]:
+    """Arrange trials by family, model, law, refresh, budget rule and reading; panels by data set and configuration.
+
+    A clean trial joins every noisy panel whose r = 0 cell it is. Twins of noisy trials are references, no cells;
+    other clean trials that join nothing make a set of their own.
+    """
+    everything = list(trials)
+    clean = CleanTrials(everything)
+    grouped: dict[SetKey, dict[PanelKey, dict[Cell, Published]]] = defaultdict(lambda: defaultdict(dict))
+    used: set[tuple[object, ...]] = set()  # clean panels that serve: of a twin's cells some may have no noisy trial
+    for trial in everything:
+        if trial.ratio:
+            panel = grouped[_key(trial, trial.law)][trial.dataset, trial.configuration]
+            panel.setdefault((trial.ratio, trial.multiplier, trial.seed), trial)
+            used |= {_place(found) for found in (clean.twin(trial),) if found is not None}
+    for trial in everything:
+        if not trial.ratio:
+            for key, panels in grouped.items():
+                cells = panels.get((trial.dataset, trial.configuration))
+                if cells is not None and _shared(trial) == (key.family, key.model, key.reading):
+                    used.add(_place(trial))
+                    _add_clean(cells, trial, key.rule)
+    for trial in everything:
+        if not trial.ratio and _place(trial) not in used:
+            cells = grouped[_key(trial, NO_NOISE)][trial.dataset, trial.configuration]
+            _add_clean(cells, trial, trial.rule)
+    return [_figure_set(key, panels) for key, panels in sorted(grouped.items())]
+
+
+def _add_clean(cells: dict[Cell, Published], trial: Published, rule: str) -> None:
+    cell = (trial.ratio, trial.multiplier, trial.seed)
+    held = cells.get(cell)
+    if held is None or (held.rule != rule, held.id) > (trial.rule != rule, trial.id):
+        cells[cell] = trial
+
+
+def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Published]]) -> FigureSet:
+    cells = [cell for trials in panels.values() for cell in trials]
+    names = sorted(panels)
+    return FigureSet(
+        key=key,
+        panels=tuple(Panel(_label(name, names), *name, dict(sorted(panels[name].items()))) for name in names),
+        ratios=tuple(sorted({cell[0] for cell in cells})),
+        multipliers=tuple(sorted({cell[1] for cell in cells})),
+        seeds=tuple(sorted({cell[2] for cell in cells})),
+    )
+
+
+def _label(name: PanelKey, names: list[PanelKey]) -> str:
+    """The data set; with its version, and the fields that differ, where another panel would read the same."""
+    dataset, configuration = name
+    short = dataset.partition("@")[0]
+    versions = {other for other, _ in names if other.partition("@")[0] == short}
+    shown = text.clean(short if len(versions) == 1 else dataset, 40)
+    rivals = [dict(other) for named, other in names if named == dataset]
+    mine = dict(configuration)
+    odd = [field for field in sorted(set().union(*rivals)) if len({rival.get(field) for rival in rivals}) > 1]
+    told = ", ".join(f"{text.clean(field, 40)} {text.clean(mine.get(field, 'absent'), 24)}" for field in odd[:3])
+    return f"{shown}: {told}" if told else shown
+
+
+def _shared(trial: Published) -> tuple[str, str, str]:
+    return (trial.family, trial.model, trial.reading)
+
+
+def _place(trial: Published) -> tuple[object, ...]:
+    return (*_shared(trial), trial.dataset, trial.configuration)
+
+
+def _key(trial: Published, law: str) -> SetKey:
+    noisy = law != NO_NOISE
+    return SetKey(
+        family=trial.family,
+        model=trial.model,
+        law=law,
+        mapping=trial.mapping if noisy else "",
+        refresh=trial.refresh if noisy else "",
+        rule=trial.rule,
+        reading=trial.reading,
+    )
+
+
+def _protocol(trial: Published) -> tuple[object, ...]:
+    rest = tuple(field for field in trial.configuration if field[0] != "budget.samples")
+    return (trial.family, trial.model, trial.dataset, trial.reading, rest, trial.multiplier, trial.seed)
+
+
+def parse_configuration(configuration: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Fields of a configuration for people: texts without their JSON quotes."""
+    shown = []
+    for name, value in configuration:
+        bare = json.loads(value)
+        shown.append((name, bare if isinstance(bare, str) else value))
+    return shown

@@ -1,0 +1,224 @@
+"""Panels of a quantity over the noise ratio: a row a data set, a column a quantity, a line a batch multiplier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from reports import text
+from reports.figures import style
+from reports.points import Point
+
+#: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
+LINEAR_UP_TO = 2.5
+TICK_GAP = 0.075  # of the axis: ticks nearer than this lose their words
+DODGE = 2.2  # points between the lines of neighbouring multipliers, so that whiskers do not cover each other
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of panels. ``floor_label`` names the dashed line; "" draws none. ``zero`` draws the line at nought."""
+
+    quantity: str
+    title: str
+    label: str
+    floor_label: str = "floor"
+    zero: bool = False
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of panels: its title, and the points of each quantity, by multiplier, then ratio."""
+
+    title: str
+    points: Mapping[str, Sequence[Point]]
+
+
+def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
+    """A matplotlib Figure of ``rows`` x ``columns`` panels with one legend below. Call within ``style.settings()``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(style.WIDTH, style.ROW * len(rows) + 0.35), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for row, axes_of_row in zip(rows, grid, strict=True):
+        for column, axes in zip(columns, axes_of_row, strict=True):
+            _panel(axes, row, column, bottom=row is rows[-1])
+    _legend(figure, rows, columns)
+    return figure
+
+
+def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
+    points = row.points[column.quantity]
+    ratios = sorted({point.ratio for point in points})
+    multipliers = sorted({point.multiplier for point in points})
+    _x_axis(axes, ratios, bottom=bottom)
+    if column.zero:
+        axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
+    for index, multiplier in enumerate(multipliers):
+        line = [point for point in points if point.multiplier == multiplier]
+        shift = _shifted(axes, DODGE * (index - (len(multipliers) - 1) / 2))
+        _line(axes, line, style.look(index), shift)
+        if column.floor_label:
+            _floor(axes, line, style.look(index), shift)
+    _test_error(axes, points, ratios)
+    if not any(point.mean is not None for point in points):
+        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
+        axes.set_yticks([])
+    axes.set_ylabel(column.label)
+    lines = _missing(axes, points, multipliers, ratios)
+    axes.set_title(f"{text.plain(row.title, 70)}: {column.title}", loc="left", parse_math=False, pad=4 + 7.5 * lines)
+
+
+def _x_axis(axes: Any, ratios: Sequence[Fraction], *, bottom: bool) -> None:
+    positions = [float(ratio) for ratio in ratios]
+    if positions[-1] > LINEAR_UP_TO:
+        axes.set_xscale("function", functions=(_to_rate, _to_ratio))
+    first, last = _place(positions, positions[0]), _place(positions, positions[-1])
+    span = (last - first) or 1.0
+    left, right = first - 0.05 * span, last + 0.09 * span  # on the right the test set's error bar stands
+    axes.set_xlim(*(_unplace(positions, edge) for edge in (left, right)))
+    labels, taken = [], -math.inf
+    for ratio, position in zip(ratios, positions, strict=True):
+        place = (_place(positions, position) - left) / (right - left)
+        far = place - taken >= TICK_GAP
+        taken = place if far else taken
+        labels.append(f"{text.ratio(ratio)}\n{_short(ratio / (1 + ratio))}" if far else "")
+    axes.set_xticks(positions, labels)
+    axes.minorticks_off()
+    if bottom:
+        axes.set_xlabel("noise ratio r (below it: error rate e)")
+
+
+def _short(rate: Fraction) -> str:
+    return f"{float(rate):.3f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
+
+
+def _to_rate(values: Any) -> Any:
+    return values / (1 + values)
+
+
+def _to_ratio(values: Any) -> Any:
+    return values / (1 - values)
+
+
+def _place(positions: Sequence[float], value: float) -> float:
+    return value / (1 + value) if positions[-1] > LINEAR_UP_TO else value
+
+
+def _unplace(positions: Sequence[float], value: float) -> float:
+    if positions[-1] <= LINEAR_UP_TO:
+        return value
+    value = min(value, (positions[-1] / (1 + positions[-1]) + 1) / 2)  # e = 1 lies at infinity
+    return value / (1 - value)
+
+
+def _shifted(axes: Any, points: float) -> Any:
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
+
+
+def _line(axes: Any, line: Sequence[Point], look: Mapping[str, Any], shift: Any) -> None:
+    drawn = [(float(point.ratio), math.nan if point.mean is None else point.mean) for point in line]
+    axes.plot(*_apart(drawn), color=look["color"], linestyle=look["linestyle"], transform=shift, zorder=3)
+    for point in line:
+        if point.mean is None:
+            continue
+        at = float(point.ratio)
+        if point.low is not None and point.high is not None:
+            reach = [[point.mean - point.low], [point.high - point.mean]]
+            axes.errorbar(
+                [at], [point.mean], reach, color=look["color"], capsize=2, elinewidth=0.8, capthick=0.8,
+                linestyle="none", transform=shift, zorder=3,
+            )  # fmt: skip
+        face = look["color"] if point.complete else "white"
+        axes.plot(
+            [at], [point.mean], marker=look["marker"], color=look["color"], markerfacecolor=face,
+            markeredgewidth=0.9, linestyle="none", transform=shift, zorder=4,
+        )  # fmt: skip
+
+
+def _floor(axes: Any, line: Sequence[Point], look: Mapping[str, Any], shift: Any) -> None:
+    drawn = [(float(point.ratio), math.nan if point.floor is None else point.floor) for point in line]
+    axes.plot(
+        *_apart(drawn), color=look["color"], linestyle=style.FLOOR_LINE, linewidth=1.0, marker="_", markersize=5,
+        markeredgewidth=1.0, transform=shift, zorder=2,
+    )  # fmt: skip
+
+
+def _apart(drawn: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in drawn], [y for _, y in drawn]
+
+
+def _test_error(axes: Any, points: Sequence[Point], ratios: Sequence[Fraction]) -> None:
+    """A grey bar at the right edge: the test set's own error at its widest, about the point that has it."""
+    bars = [(point.test_low, point.test_high) for point in points]
+    known = [(low, high) for low, high in bars if low is not None and high is not None]
+    if not known:
+        return
+    low, high = max(known, key=lambda bar: bar[1] - bar[0])
+    positions = [float(ratio) for ratio in ratios]
+    first, last = _place(positions, positions[0]), _place(positions, positions[-1])
+    at = _unplace(positions, last + 0.065 * ((last - first) or 1.0))
+    axes.plot([at, at], [low, high], color="#9a9a9a", linewidth=3.2, solid_capstyle="butt", zorder=2)
+
+
+def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], ratios: Sequence[Fraction]) -> int:
+    """Write n/N above the panel, a line a multiplier, where values are missing; returns the number of lines."""
+    from matplotlib.transforms import blended_transform_factory, offset_copy
+
+    lines = 0
+    across = blended_transform_factory(axes.transData, axes.transAxes)
+    tight = len(ratios) > 12  # no room for words: the marks alone, the table has the numbers
+    for index, multiplier in enumerate(multipliers):
+        odd = [point for point in points if point.multiplier == multiplier and not point.complete]
+        if not odd:
+            continue
+        look = style.look(index)
+        base = offset_copy(across, fig=axes.figure, y=5 + 7.5 * lines, units="points")
+        for point in odd:
+            mark = offset_copy(base, fig=axes.figure, x=0 if tight else -5.5, units="points")
+            hollow = {"marker": look["marker"], "markerfacecolor": "white", "markersize": 3.4}
+            shape = hollow if point.n else {"marker": "x", "markersize": 3.4}
+            axes.plot(
+                [float(point.ratio)], [1], color=look["color"], markeredgewidth=0.8, linestyle="none",
+                transform=mark, clip_on=False, **shape,
+            )  # fmt: skip
+            if not tight:
+                words = offset_copy(base, fig=axes.figure, x=-2.5, units="points")
+                axes.text(
+                    float(point.ratio), 1, f"{point.n}/{point.of}", transform=words, fontsize=5.8, ha="left",
+                    va="center_baseline", color=look["color"],
+                )  # fmt: skip
+        lines += 1
+    return lines
+
+
+def _legend(figure: Any, rows: Sequence[Strip], columns: Sequence[Column]) -> None:
+    from matplotlib.lines import Line2D
+
+    points = [point for row in rows for column in columns for point in row.points[column.quantity]]
+    multipliers = sorted({point.multiplier for point in points})
+    handles = [
+        Line2D([], [], **style.look(index), label=f"batch × {multiplier}")
+        for index, multiplier in enumerate(multipliers)
+    ]
+    floors = list(dict.fromkeys(column.floor_label for column in columns if column.floor_label))
+    if floors:
+        handles.append(Line2D([], [], color=style.GREY, linestyle=style.FLOOR_LINE, label=" / ".join(floors)))
+    if any(point.test_low is not None for point in points):
+        handles.append(Line2D([], [], color="#9a9a9a", linewidth=3.2, label="test set's own error"))
+    if any(0 < point.n < point.of for point in points):
+        handles.append(
+            Line2D(
+                [], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none", label="seeds missing"
+            )
+        )
+    if any(not point.n for point in points):
+        handles.append(Line2D([], [], color=style.GREY, marker="x", linestyle="none", label="no value"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)

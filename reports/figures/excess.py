@@ -1,0 +1,42 @@
+"""Excess damage over r: what was observed less what the channel alone explains, paired by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.figures.axes import Column
+from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field
+from reports.points import Point
+
+
+def _caption(points: Sequence[Point]) -> str:
+    words = (
+        "Excess damage: observed less floor, seed by seed. For NLL, above zero is worse than the channel alone "
+        "explains; for sampled accuracy, below zero is. At r = 0 a trial is its own floor, so no excess is shown."
+    )
+    if any("bound" in point.floor_kind for point in points):
+        words += " Where the floor is a bound (b), the NLL's excess is a lower estimate."
+    return words
+
+
+ITEM = Item(
+    name="excess",
+    title="Excess damage over the noise ratio",
+    panels=(
+        Column("nll_excess", "NLL", "observed \u2212 floor (nats)\nabove 0: worse", floor_label="", zero=True),
+        Column("sampled_excess", "one sample", "observed \u2212 floor\nbelow 0: worse", floor_label="", zero=True),
+    ),
+    needs=("nll_excess", "sampled_excess"),
+    extra=(),
+    fields=(
+        *cell_fields(),
+        mean_field("nll_excess", "excess NLL (nats)", signed=True),
+        interval_field("nll_excess", "excess NLL (nats)"),
+        floor_field("nll_excess", "excess NLL (nats)"),
+        mean_field("sampled_excess", "excess sampled accuracy", signed=True),
+        interval_field("sampled_excess", "excess sampled accuracy"),
+        floor_field("sampled_excess", "excess sampled accuracy"),
+    ),
+    caption=_caption,
+    clean=False,
+)

@@ -1,0 +1,156 @@
+"""What a kind of figure is: rows in, drawing, caption and table out. The registry lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports import text
+from reports.figures.axes import Column as Panels
+from reports.figures.axes import Strip, draw
+from reports.points import Point
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The points of one table row: one ratio and multiplier of a panel, by quantity."""
+
+    points: Mapping[str, Point]
+
+    @property
+    def first(self) -> Point:
+        """The point of the first quantity, whose n stands in the column n/N."""
+        return next(iter(self.points.values()))
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the table: its head, what people read, and the raw value for the CSV.
+
+    ``span`` names a head above several neighbouring columns.
+    """
+
+    head: str
+    shown: Callable[[Cell], str]
+    raw: Mapping[str, Callable[[Cell], object]]
+    span: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A kind of figure.
+
+    ``needs`` are the quantities of which at least one must have a value for the figure to be drawn. ``caption``
+    gets the points of the figure and tells how to read it; n, seeds and reading are added by the document.
+    ``clean`` tells whether there are points at r = 0.
+    """
+
+    name: str
+    title: str
+    panels: Sequence[Panels]
+    needs: Sequence[str]
+    extra: Sequence[str]
+    fields: Sequence[Field]
+    caption: Callable[[Sequence[Point]], str]
+    clean: bool = True
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """All quantities of the figure and its table."""
+        return (*(panels.quantity for panels in self.panels), *self.extra)
+
+    def draw(self, rows: Sequence[Strip]) -> Any:
+        """The figure, of matplotlib; call it within ``style.settings()``."""
+        return draw(rows, self.panels)
+
+    def present(self, points: Sequence[Point]) -> bool:
+        """Whether there is anything to draw."""
+        return any(point.quantity in self.needs and (point.n or point.not_finite) for point in points)
+
+
+def mean_field(quantity: str, span: str, digits: int = 3, *, signed: bool = False) -> Field:
+    """The mean; words instead where values are missing by definition or not finite."""
+
+    def shown(cell: Cell) -> str:
+        point = cell.points[quantity]
+        if point.not_finite:
+            return f"{point.not_finite} not finite"
+        if point.undefined and not point.n:
+            return "undefined"
+        told = (text.signed if signed else text.number)(point.mean, digits)
+        return told if point.mean is None or point.n == cell.first.n else f"{told} (n = {point.n})"
+
+    raw = {quantity: lambda cell: cell.points[quantity].mean, f"{quantity}_n": lambda cell: cell.points[quantity].n}
+    return Field("mean", shown, raw, span)
+
+
+def interval_field(quantity: str, span: str, digits: int = 3) -> Field:
+    """The 95 % t-interval over seeds; ``n < 3`` where there are too few for one."""
+
+    def shown(cell: Cell) -> str:
+        point = cell.points[quantity]
+        return "n < 3" if point.mean is not None and point.low is None else text.interval(point.low, point.high, digits)
+
+    raw = {
+        f"{quantity}_low": lambda cell: cell.points[quantity].low,
+        f"{quantity}_high": lambda cell: cell.points[quantity].high,
+    }
+    return Field("95 % interval", shown, raw, span)
+
+
+def sampling_field(quantity: str, span: str, digits: int = 3) -> Field:
+    """Half the width of the test set's own 95 % interval."""
+
+    def shown(cell: Cell) -> str:
+        low, high = cell.points[quantity].test_low, cell.points[quantity].test_high
+        return text.NOTHING if low is None or high is None else f"±{text.number((high - low) / 2, digits)}"
+
+    raw = {
+        f"{quantity}_test_low": lambda cell: cell.points[quantity].test_low,
+        f"{quantity}_test_high": lambda cell: cell.points[quantity].test_high,
+    }
+    return Field("test set", shown, raw, span)
+
+
+#: Marks beside a floor's number; explained below the table.
+MARKS = {"bound": "b", "accuracy": "a", "tie": "tie", "lost": "lost"}
+
+
+def floor_field(quantity: str, span: str, head: str = "floor", digits: int = 3) -> Field:
+    """The floor, marked where it is a bound; ``tie`` or ``lost`` where the channel leaves no argmax."""
+
+    def shown(cell: Cell) -> str:
+        point = cell.points[quantity]
+        marks = [MARKS[kind] for kind in point.floor_kind.split("+") if kind in MARKS]
+        if point.floor is None:
+            return " ".join(marks) or text.NOTHING
+        return " ".join([text.number(point.floor, digits), *marks])
+
+    raw = {
+        f"{quantity}_floor": lambda cell: cell.points[quantity].floor,
+        f"{quantity}_floor_low": lambda cell: cell.points[quantity].floor_low,
+        f"{quantity}_floor_high": lambda cell: cell.points[quantity].floor_high,
+        f"{quantity}_floor_n": lambda cell: cell.points[quantity].floor_n,
+        f"{quantity}_floor_kind": lambda cell: cell.points[quantity].floor_kind,
+        f"{quantity}_floor_reference": lambda cell: cell.points[quantity].reference,
+    }
+    return Field(head, shown, raw, span)
+
+
+def cell_fields() -> list[Field]:
+    """What every table begins with: r, e, batch, and how many seeds of how many have the first quantity."""
+    return [
+        Field("r", lambda cell: text.ratio(cell.first.ratio), {"ratio": lambda cell: str(cell.first.ratio)}),
+        Field("e", lambda cell: text.number(float(cell.first.rate)), {"rate": lambda cell: str(cell.first.rate)}),
+        Field(
+            "batch",
+            lambda cell: f"×{cell.first.multiplier}",
+            {"multiplier": lambda cell: cell.first.multiplier, "batch": lambda cell: cell.first.batch},
+        ),
+        Field(
+            "n/N",
+            lambda cell: f"{cell.first.n}/{cell.first.of}",
+            {"trials": lambda cell: cell.first.trials, "seeds": lambda cell: cell.first.of},
+        ),
+    ]

@@ -1,0 +1,46 @@
+"""Negative log-likelihood over r: as predicted and with the channel inverted, with the floor of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.figures.axes import Column
+from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
+from reports.points import Point
+
+
+def _caption(points: Sequence[Point]) -> str:
+    words = (
+        "Test NLL in nats an example, on clean test data, and the same of channel-inverted predictions. Dashed, left: "
+        "the NLL of an ideal model of the noisy data; right: the clean reference's own NLL, which a perfect inversion "
+        "of ideal predictions would reach."
+    )
+    if any("bound" in point.floor_kind for point in points):
+        words += " Floors marked b are upper bounds, clean NLL \u2212 ln(1 \u2212 e): the floor itself is lower."
+    if any(point.quantity == "channel_inverted_nll" and point.undefined for point in points):
+        words += " Inverted predictions are undefined where the channel's condition number exceeds 100."
+    return words
+
+
+ITEM = Item(
+    name="nll",
+    title="Negative log-likelihood over the noise ratio",
+    panels=(
+        Column("test_nll", "test NLL", "test NLL (nats)"),
+        Column("channel_inverted_nll", "channel-inverted NLL", "inverted NLL (nats)", floor_label="clean reference"),
+    ),
+    needs=("test_nll", "channel_inverted_nll"),
+    extra=("inversion_boundary_share",),
+    fields=(
+        *cell_fields(),
+        mean_field("test_nll", "test NLL (nats)"),
+        interval_field("test_nll", "test NLL (nats)"),
+        sampling_field("test_nll", "test NLL (nats)"),
+        floor_field("test_nll", "test NLL (nats)"),
+        mean_field("channel_inverted_nll", "channel-inverted NLL (nats)"),
+        interval_field("channel_inverted_nll", "channel-inverted NLL (nats)"),
+        floor_field("channel_inverted_nll", "channel-inverted NLL (nats)", head="clean"),
+        mean_field("inversion_boundary_share", "at the boundary", digits=2),
+    ),
+    caption=_caption,
+)

@@ -1,0 +1,122 @@
+"""What an ideal model of the noisy data scores on clean data (design 5): pure functions of clean predictions.
+
+T = (1 - e) I + e W. For the true class y and clean predictions p, (T^T p)(y) = (1 - e) p(y) + e sum_k p(k) W[k, y],
+so that two numbers an example suffice: p(y), and the mass that the law moves onto y. NLL in nats, accuracies and
+probabilities in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.channels import argmax_threshold, replacement
+
+Vector = npt.NDArray[np.float64]
+Argmax = Literal["kept", "tie", "lost", "unknown"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A law at a rate. ``mapping`` is the map of ``confusion``: a class, or a row of weights, for each class."""
+
+    law: str
+    rate: Fraction
+    mapping: tuple[object, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A clean model's predictions on the test set, [examples] each.
+
+    ``truth`` is p(y), ``previous`` p(y - 1 mod n), ``replaced`` sum_k p(k) W[k, y] for the map ``mapping`` of the
+    trial that stored them; None where it has no map.
+    """
+
+    classes: int
+    truth: Vector
+    previous: Vector
+    replaced: Vector | None = None
+    mapping: tuple[object, ...] | None = None
+
+
+def moved(clean: Clean, noise: Noise) -> Vector | None:
+    """sum_k p(k) W[k, y] an example, [examples]; None where the law is unknown or its map is not the stored one."""
+    n = clean.classes
+    if noise.law == "uniform_wrong" and n > 1:
+        return (1 - clean.truth) / (n - 1)
+    if noise.law == "uniform_all":
+        return np.full(len(clean.truth), 1 / n)
+    if noise.law == "next_class":
+        return clean.previous
+    if noise.law != "confusion" or noise.mapping is None:
+        return None
+    if clean.replaced is not None and clean.mapping == noise.mapping:
+        return clean.replaced
+    return _as_other_law(clean, noise.mapping)
+
+
+def true_probability(clean: Clean, noise: Noise) -> Vector | None:
+    """(T^T p)(y) an example, [examples]: what the ideal model of the noisy data gives the true class."""
+    onto = moved(clean, noise)
+    return None if onto is None else float(1 - noise.rate) * clean.truth + float(noise.rate) * onto
+
+
+def nll_floor(clean: Clean, noise: Noise) -> float | None:
+    """Mean of -ln[(T^T p)(y)]; None where the channel is unknown or a probability has underflowed to zero."""
+    probability = true_probability(clean, noise)
+    if probability is None or not len(probability) or probability.min() <= 0:
+        return None
+    return float(-np.log(probability).mean())
+
+
+def nll_bound(clean_nll: float, rate: Fraction) -> float:
+    """-ln(1 - e) + clean NLL: never below the floor, whatever the law, for a wrong target never helps more."""
+    return clean_nll - math.log(1 - rate)
+
+
+def sampled_floor(clean: Clean, noise: Noise) -> float | None:
+    """Accuracy of one sample of the ideal model: the mean of (T^T p)(y)."""
+    probability = true_probability(clean, noise)
+    return None if probability is None or not len(probability) else float(probability.mean())
+
+
+def sampled_floor_from_accuracy(clean_accuracy: float, noise: Noise, classes: int) -> float | None:
+    """The same from the clean model's sampled accuracy c alone, which suffices for the uniform laws.
+
+    (1 - e) c + e (1 - c) / (n - 1) for ``uniform_wrong``, (1 - e) c + e / n for ``uniform_all``; None for others.
+    """
+    e, c = float(noise.rate), clean_accuracy
+    if noise.law == "uniform_wrong" and classes > 1:
+        return (1 - e) * c + e * (1 - c) / (classes - 1)
+    if noise.law == "uniform_all":
+        return (1 - e) * c + e / classes
+    return None
+
+
+def argmax_state(noise: Noise, classes: int) -> Argmax:
+    """Whether the ideal model's argmax is the truth's: kept below the law's threshold, tied at it, lost above."""
+    if noise.rate == 0:
+        return "kept"
+    threshold = argmax_threshold(noise.law, classes, noise.mapping)
+    if threshold is None:
+        return "unknown"
+    # A map's weights are binary fractions: its threshold is exact only to their rounding.
+    if math.isclose(noise.rate, threshold, rel_tol=1e-9):
+        return "tie"
+    return "kept" if noise.rate < threshold else "lost"
+
+
+def _as_other_law(clean: Clean, mapping: tuple[object, ...]) -> Vector | None:
+    """A map that spells out one of the named laws needs no stored mass of its own."""
+    weights = replacement("confusion", clean.classes, mapping)
+    for law in ("uniform_wrong", "uniform_all", "next_class"):
+        named = replacement(law, clean.classes)
+        if weights is not None and named is not None and np.allclose(weights, named, rtol=0, atol=1e-12):
+            return moved(clean, Noise(law, Fraction(0)))
+    return None

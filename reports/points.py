@@ -1,0 +1,148 @@
+"""Points of figures: a quantity over seeds at one ratio and batch multiplier, with its n, interval and floor."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reports import text
+from reports.cells import FigureSet, Panel
+from reports.measures import SHARES, Measured
+from reports.statistics import Estimate, estimate, wilson
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point. ``of`` is the number of seeds in the set, ``trials`` of those published, ``n`` of those with a value.
+
+    A mean is over ``n`` values; there is none where a value is not finite, since leaving that seed out would flatter.
+    ``undefined`` trials have no value by definition (a channel that cannot be inverted). ``test_low`` and
+    ``test_high`` are the test set's own 95 % sampling error about the mean, which seeds do not show.
+    """
+
+    dataset: str
+    panel: str
+    quantity: str
+    ratio: Fraction
+    rate: Fraction
+    multiplier: int
+    batch: int | None
+    of: int
+    trials: int
+    n: int
+    undefined: int
+    not_finite: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    floor: float | None
+    floor_low: float | None
+    floor_high: float | None
+    floor_n: int
+    floor_kind: str
+    reference: str
+    examples: int | None
+    test_low: float | None
+    test_high: float | None
+    missing_seeds: tuple[int, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has a value."""
+        return self.n == self.of
+
+
+#: Columns of a figure's CSV.
+COLUMNS = tuple(field.name for field in dataclasses.fields(Point))
+
+
+def points(view: FigureSet, panel: Panel, quantity: str, measured: Mapping[str, Measured]) -> list[Point]:
+    """A panel's points of a quantity at every ratio and multiplier of the set, by multiplier, then ratio."""
+    return [
+        _point(view, panel, quantity, ratio, multiplier, measured)
+        for multiplier in view.multipliers
+        for ratio in view.ratios
+    ]
+
+
+def _point(
+    view: FigureSet, panel: Panel, quantity: str, ratio: Fraction, multiplier: int, measured: Mapping[str, Measured]
+) -> Point:
+    cells = {seed: panel.trials.get((ratio, multiplier, seed)) for seed in view.seeds}
+    here = [measured[trial.id] for trial in cells.values() if trial is not None]
+    values = [value for value in (one.value(quantity) for one in here) if value is not None]
+    finite = [value for value in values if math.isfinite(value)]
+    found = estimate(finite) if len(finite) == len(values) else Estimate(len(finite), None, None, None)
+    floors = [one.floor(quantity) for one in here]
+    known = [floor.value for floor in floors if floor.value is not None and math.isfinite(floor.value)]
+    floor = estimate(known)
+    examples = {one.examples for one in here if one.examples is not None}
+    size = min(examples) if examples else None
+    test_low, test_high = _test_error(quantity, found.mean, size, here)
+    return Point(
+        dataset=panel.dataset,
+        panel=panel.label,
+        quantity=quantity,
+        ratio=ratio,
+        rate=ratio / (1 + ratio),
+        multiplier=multiplier,
+        batch=next((one.trial.batch for one in here), None),
+        of=len(view.seeds),
+        trials=len(here),
+        n=len(finite),
+        undefined=len(here) - len(values),
+        not_finite=len(values) - len(finite),
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        floor=floor.mean,
+        floor_low=floor.low,
+        floor_high=floor.high,
+        floor_n=floor.n,
+        floor_kind="+".join(sorted({one.kind for one in floors if one.kind != "none"})) or "none",
+        reference="+".join(sorted({one.reference for one in floors if one.reference})),
+        examples=size,
+        test_low=test_low,
+        test_high=test_high,
+        missing_seeds=tuple(seed for seed, trial in cells.items() if trial is None),
+    )
+
+
+def _test_error(
+    quantity: str, mean: float | None, examples: int | None, here: Sequence[Measured]
+) -> tuple[float | None, float | None]:
+    if mean is None or examples is None:
+        return None, None
+    if quantity in SHARES and 0 <= mean <= 1:
+        return wilson(mean, examples)
+    errors = [one.nll_error for one in here if one.nll_error is not None]
+    if quantity == "test_nll" and errors:
+        from scipy.special import ndtri
+
+        half = float(ndtri(0.975)) * math.fsum(errors) / len(errors)
+        return mean - half, mean + half
+    return None, None
+
+
+def csv_row(point: Point) -> list[object]:
+    """A point as a row of its figure's CSV, in full precision."""
+    return [_cell(getattr(point, name)) for name in COLUMNS]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, str):
+        return text.clean(value)
+    return str(value) if isinstance(value, Fraction) else value
+
+
+def seeds_text(found: Iterable[Point]) -> str:
+    """How many seeds the points have: ``n = 3`` or ``n = 2 to 3``; cells without any do not count."""
+    sizes = sorted({point.n for point in found if point.n})
+    if not sizes:
+        return "n = 0"
+    return f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"

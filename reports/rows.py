@@ -1,0 +1,230 @@
+"""What a store has published, as records: one an id, with its final metrics and its artifacts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+
+from reports.errors import ReportError
+
+#: As the canonical JSON writes a ratio. Longer digits, or an exponent, could take for ever to read.
+RATIO = re.compile(r"\d{1,18}(/[1-9]\d{0,17})?")
+
+#: Fields of a specification that are axes, or columns of their own, and so no part of a configuration.
+AXES = frozenset({"family", "model", "dataset", "batch.multiplier", "budget.rule", "seed", "reading"})
+#: Roles that only tell a noisy trial from its clean twin.
+ROLES_OF_NOISE = frozenset({"needs.twin", "needs.teacher"})
+
+#: The newest published row of each id; a row that was read twice, and older revisions, count once.
+NEWEST = """
+    select id, revision, attempt, family, model, dataset, noise_law, noise_refresh, batch, batch_multiplier,
+        budget_rule, samples, steps, seed, reading, parameters, realised_rate, spec, data_sha256, git, versions, cpu,
+        device, threads
+    from trials
+    qualify row_number() over (partition by id order by ended desc nulls last, attempt desc, revision desc) = 1
+"""
+FINAL = f"""
+    select m.id, m.metric, m.value
+    from metrics m join ({NEWEST}) t on m.id = t.id and m.attempt = t.attempt
+    where m.final and m.split = 'test'
+    qualify row_number() over (partition by m.id, m.metric order by m.samples desc, m.step desc, m.value desc) = 1
+    order by m.id, m.metric
+"""
+KEPT = f"""
+    select a.id, a.role, a.path, a.bytes, a.sha256
+    from artifacts a join ({NEWEST}) t on a.id = t.id and a.attempt = t.attempt
+    qualify row_number() over (partition by a.id, a.role order by a.path, a.sha256) = 1
+    order by a.id, a.role
+"""
+FAILED = """
+    select a.id, a.revision, a.attempt, a.outcome, max(a.reason) as reason, a.id in (select id from trials) as published
+    from attempts a where a.event = 'ended' and a.outcome in ('raised', 'failed')
+    group by all order by a.id, a.attempt, a.outcome
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An artifact's file, relative to the store."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published trial. ``configuration`` is its specification less the axes: dotted field -> JSON text."""
+
+    id: str
+    revision: str
+    family: str
+    model: str
+    dataset: str  # name@version
+    law: str
+    refresh: str
+    mapping: str  # JSON of noise.map; "" for none
+    ratio: Fraction
+    batch: int
+    multiplier: int
+    rule: str
+    base_samples: int | None  # budget.samples; None where the specification has none
+    samples: int
+    steps: int
+    seed: int
+    reading: str
+    parameters: int | None
+    realised_rate: float | None
+    configuration: tuple[tuple[str, str], ...]
+    data_sha256: str
+    git: str
+    versions: str
+    cpu: str
+    device: str
+    threads: int | None
+    metrics: Mapping[str, float | None]
+    artifacts: Mapping[str, Kept]
+
+    @property
+    def rate(self) -> Fraction:
+        """e = r / (1 + r)."""
+        return self.ratio / (1 + self.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt that ended with an error, and whether its trial has been published all the same."""
+
+    id: str
+    revision: str
+    attempt: str
+    outcome: str
+    reason: str
+    published: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All that a report is made of. ``unread`` are ids whose specification could not be understood."""
+
+    trials: tuple[Published, ...]
+    failures: tuple[Failure, ...]
+    unread: tuple[str, ...]
+
+
+def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
+    """Query whole tables of a store, in whatever order and however often their rows were read.
+
+    Raises:
+        ReportError: the tables cannot be queried.
+    """
+    import duckdb
+
+    try:
+        with duckdb.connect(config={"threads": "1", "enable_external_access": "false"}) as connection:
+            for name in ("trials", "metrics", "attempts", "artifacts"):
+                connection.register(name, tables[name])
+            found = [_records(connection, query) for query in (NEWEST, FINAL, KEPT, FAILED)]
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        raise ReportError(
+            f"the store's tables cannot be queried ({error}); look at them with 'sweep verify'"
+        ) from error
+    newest, final, kept, failed = found
+    metrics: dict[str, dict[str, float | None]] = {}
+    for row in final:
+        metrics.setdefault(row["id"], {})[row["metric"]] = row["value"]
+    artifacts: dict[str, dict[str, Kept]] = {}
+    for row in kept:
+        artifacts.setdefault(row["id"], {})[row["role"]] = Kept(row["path"], row["bytes"], row["sha256"])
+    trials, unread = [], []
+    for row in sorted(newest, key=lambda row: str(row["id"])):
+        trial = _published(row, metrics.get(row["id"], {}), artifacts.get(row["id"], {}))
+        if trial is None:
+            unread.append(row["id"])
+        else:
+            trials.append(trial)
+    failures = tuple(Failure(**{**row, "reason": row["reason"] or ""}) for row in failed)
+    return Rows(tuple(trials), failures, tuple(unread))
+
+
+def _records(connection: Any, query: str) -> list[dict[str, Any]]:
+    result = connection.execute(query)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _published(
+    row: Mapping[str, Any], metrics: Mapping[str, float | None], artifacts: Mapping[str, Kept]
+) -> Published | None:
+    try:
+        spec = json.loads(row["spec"])
+        fields = dict(_flat(spec))
+    except (ValueError, RecursionError):
+        return None
+    ratio = _ratio(fields.get("noise.ratio"))
+    if ratio is None:
+        return None
+    mapping = fields.get("noise.map", "null")
+    base = fields.get("budget.samples", "null")
+    outside = AXES | ROLES_OF_NOISE
+    return Published(
+        id=row["id"],
+        revision=row["revision"],
+        family=row["family"],
+        model=row["model"],
+        dataset=spec["dataset"] if isinstance(spec.get("dataset"), str) else row["dataset"],
+        law=row["noise_law"],
+        refresh=row["noise_refresh"],
+        mapping="" if mapping == "null" else mapping,
+        ratio=ratio,
+        batch=row["batch"],
+        multiplier=row["batch_multiplier"],
+        rule=row["budget_rule"],
+        base_samples=int(base) if base.isdigit() and len(base) < 19 else None,
+        samples=row["samples"],
+        steps=row["steps"],
+        seed=row["seed"],
+        reading=row["reading"],
+        parameters=row["parameters"],
+        realised_rate=row["realised_rate"],
+        configuration=tuple(
+            sorted((name, text) for name, text in fields.items() if name not in outside and name[:6] != "noise.")
+        ),
+        data_sha256=row["data_sha256"],
+        git=row["git"] or "",
+        versions=row["versions"] or "",
+        cpu=row["cpu"] or "",
+        device=row["device"] or "",
+        threads=row["threads"],
+        metrics=metrics,
+        artifacts=artifacts,
+    )
+
+
+def _flat(spec: object, prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted field -> canonical JSON of its value; empty mappings vanish.
+
+    Raises:
+        ValueError: ``spec`` is no mapping.
+    """
+    if not isinstance(spec, dict):
+        raise ValueError("a specification is a mapping")  # noqa: TRY004
+    found: list[tuple[str, str]] = []
+    for name, value in spec.items():
+        if isinstance(value, dict):
+            found.extend(_flat(value, f"{prefix}{name}."))
+        else:
+            found.append((f"{prefix}{name}", json.dumps(value, sort_keys=True, separators=(",", ":"))))
+    return found
+
+
+def _ratio(text: str | None) -> Fraction | None:
+    # A plug-in's canonical JSON may hold a whole ratio as a number: both forms read the same without quotes.
+    bare = (text or "").strip('"')
+    return Fraction(bare) if RATIO.fullmatch(bare) else None
