@@ -15,14 +15,15 @@ def store_digest(tables: Mapping[str, pa.Table]) -> str:
     """SHA-256 over the sorted logical rows of the science columns (design 3.3).
 
     ``tables`` are whole tables of :data:`sweep.store.schema.SCHEMAS` as read. Row order, file split, compaction and
-    rows that were read twice change nothing; nor do rows of attempts that published no trial, since readers do not
-    see them. A table that is absent counts as empty. Floats enter by their exact bits.
+    rows that were read twice change nothing; nor do rows of attempts that published no trial, or published it after
+    another had (a crash may leave such a row until the next compaction), since readers do not see them. A table
+    that is absent counts as empty. Floats enter by their exact bits.
 
     Raises:
         KeyError: a table lacks one of the columns of its schema.
     """
     trials = tables.get("trials")
-    published = set() if trials is None else set(_rows(trials, ["id", "attempt"]))
+    published = set() if trials is None else _published(trials)
     total = hashlib.sha256()
     for name in SCHEMAS:
         columns = science_columns(name)
@@ -35,6 +36,14 @@ def store_digest(tables: Mapping[str, pa.Table]) -> str:
         for line in lines:
             total.update(line)
     return total.hexdigest()
+
+
+def _published(trials: pa.Table) -> set[tuple[object, ...]]:
+    rows = _rows(trials, ["ended", "attempt", "id", "revision"])
+    first: dict[tuple[object, ...], tuple[object, ...]] = {}
+    for _, attempt, trial, revision in sorted(rows, key=lambda row: (row[0] is None, str(row[0]), row[1])):
+        first.setdefault((trial, revision), (trial, attempt))
+    return set(first.values())
 
 
 def _rows(table: pa.Table, columns: list[str]) -> Iterator[tuple[object, ...]]:
