@@ -216,5 +216,5 @@ def as_result(report: Report) -> dict[str, Any]:
         "running": report.running,
         "fraction": report.fraction,
         "fatal": report.fatal,
-        "done": report.finished,
+        "done": report.finished or bool(report.fatal),
     }

@@ -7,9 +7,10 @@ from typing import Any
 
 from ray import tune
 
+from sweep.errors import StoreError
 from sweep.store.store import open_store
 from sweep.worker.job import Context, Job
-from sweep.worker.pack import Pack, as_result
+from sweep.worker.pack import Pack, Report, as_result
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,24 @@ class PackTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self._begin(config)
 
     def step(self) -> dict[str, Any]:
-        return as_result(self._pack.advance(self._table.step_seconds))
+        return as_result(self._pack.advance(self._table.step_seconds) if self._pack else Report(fatal=self._fatal))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._pack.close()
+        self.cleanup()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        self._pack.close()
+        if self._pack is not None:
+            self._pack.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
         context = self._table.context
         jobs = [Job.from_json(self._table.jobs[int(number)]) for number in config["tasks"].split(",")]
-        limit = float(config["limit"])
-        self._pack = Pack(
-            jobs, context, open_store(context.store), cpus=config["cpu"], gpus=config["gpu"], limit=limit
-        )
+        cpus, gpus, limit = config["cpu"], config["gpu"], float(config["limit"])
+        self._pack: Pack | None = None
+        self._fatal = ""
+        try:
+            self._pack = Pack(jobs, context, open_store(context.store), cpus=cpus, gpus=gpus, limit=limit)
+        except StoreError as error:  # said in the first report: raised here, Tune would take it for a dead process
+            self._fatal = str(error)
