@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,22 +30,37 @@ def nearest(key: str, allowed: Iterable[str]) -> str:
     return f"{hint}. Allowed: {', '.join(known)}"
 
 
-def clean(message: str) -> str:
-    """A message of pydantic as the end of a sentence."""
-    for prefix in ("Value error, ", "Assertion failed, "):
-        message = message.removeprefix(prefix)
+def sentence(finding: Mapping[str, Any]) -> str:
+    """What is allowed, for one finding of pydantic that is about a value."""
+    bounds = finding.get("ctx", {})
+    match finding["type"]:
+        case "list_type" | "tuple_type":
+            return "a list is expected, such as [0, 1]"
+        case "dict_type" | "model_type":
+            return "a mapping is expected, such as {key: value}"
+        case "string_type":
+            return "text is expected; a name that looks like a number stands in quotes"
+        case "int_type" | "int_from_float":
+            return "a whole number is expected, without quotes or decimal point"
+        case "float_type":
+            return "a number is expected, without quotes"
+        case "bool_type":
+            return "true or false is expected"
+        case "finite_number":
+            return "the number must be finite"
+        case "greater_than":
+            return f"the number must be above {bounds['gt']}"
+        case "greater_than_equal":
+            return f"the number must be at least {bounds['ge']}"
+        case "less_than":
+            return f"the number must be below {bounds['lt']}"
+        case "less_than_equal":
+            return f"the number must be at most {bounds['le']}"
+        case "literal_error":
+            close = difflib.get_close_matches(f"'{finding['input']}'", bounds["expected"].split(" or "), n=1)
+            return f"{bounds['expected']} is expected" + (f" (did you mean {close[0]}?)" if close else "")
+    message = str(finding["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[:1].lower() + message[1:]
-
-
-def describe(error: dict[str, Any], key: str, allowed: Callable[[], Iterable[str]]) -> str:
-    """One finding of pydantic as a sentence without its place."""
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return f"unknown key {short(key)}{nearest(key, allowed())}"
-    if kind == "missing":
-        return f"{key!r} is missing"
-    given = short(error["input"]) if "input" in error else "?"
-    return f"{key} = {given}: {clean(error['msg'])}"
 
 
 def validation_text(
@@ -55,32 +70,39 @@ def validation_text(
     allowed: Callable[[Path_], Iterable[str]],
 ) -> str:
     """All findings of a validated mapping that stands at ``base`` in the file, a line each, at most a few."""
-    lines = []
-    seen: set[Path_] = set()
+    found: dict[str, list[str]] = {}
     for finding in error.errors(include_url=False):
-        loc = _in_file(finding["loc"], source, base)
-        if loc in seen:  # one value refused by each member of a union is one finding
-            continue
-        seen.add(loc)
-        key = str(loc[-1]) if loc else "the file"
-        path = (*base, *loc)
-        where = source.where(path[:-1] if finding["type"] == "missing" else path)
-        text = describe(dict(finding), key, lambda at=path[:-1]: allowed(at))  # type: ignore[misc]
-        lines.append(f"{where}: {text}")
-    return joined(lines)
+        kind = finding["type"]
+        path = _in_file((*base, *finding["loc"]), source, kind)
+        key = _named(path)
+        if kind == "extra_forbidden":
+            found[
+                f"{source.where(path)}: unknown key {short(path[-1])}{nearest(str(path[-1]), allowed(path[:-1]))}"
+            ] = []
+        elif kind == "missing":
+            found[f"{source.where(path[:-1])}: {key!r} is missing"] = []
+        else:  # a value refused by each alternative of its type is one finding
+            place = f"{source.where(path)}: {key} = {short(finding['input'])}: "
+            alternatives = found.setdefault(place, [])
+            if (text := sentence(finding)) not in alternatives:
+                alternatives.append(text)
+    return joined([place + "; or ".join(alternatives) for place, alternatives in found.items()])
 
 
-def _in_file(loc: Sequence[str | int], source: Source, base: Path_) -> Path_:
-    """Drop the parts of a location that pydantic adds for unions and constraints."""
+def _in_file(loc: Path_, source: Source, kind: str) -> Path_:
+    """Drop the parts of a location that pydantic adds for unions and constraints: they are nowhere in the file."""
     kept: list[str | int] = []
-    for part in loc:
-        if (*base, *kept, part) in source.lines or (part == loc[-1] and not _synthetic(part)):
+    for position, part in enumerate(loc):
+        if (*kept, part) in source.lines or (kind == "missing" and position == len(loc) - 1):
             kept.append(part)
     return tuple(kept)
 
 
-def _synthetic(part: str | int) -> bool:
-    return isinstance(part, str) and (("[" in part) or part in {"str", "int", "float", "bool", "dict", "list", "none"})
+def _named(path: Path_) -> str:
+    """The last key of a path; of an entry of a list, the list's with its position."""
+    if not path:
+        return "the file"
+    return f"{_named(path[:-1])}[{path[-1]}]" if isinstance(path[-1], int) else path[-1]
 
 
 def joined(lines: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sweep.errors import BadInputError
 from sweep.space.conditions import hashed, matches, reader, value_of
 from sweep.space.expand import Cell, Expansion, nest
-from sweep.space.explain import clean, joined, nearest, short, validation_text
+from sweep.space.explain import joined, nearest, sentence, short, validation_text
 from sweep.space.grid import Group, Need, Resources, SpaceFile
 from sweep.space.source import Path_, Source, read
 from sweep.space.vocabulary import RATE, Vocabulary
@@ -40,7 +40,7 @@ def load_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
 def resolve(source: Source, overrides: Mapping[str, Any]) -> Space:
     """Resolve a parsed file; see :func:`load_space`."""
     if not isinstance(source.data, dict):
-        raise BadInputError(f"{source.name}: a grid file is a mapping with 'name' and 'groups'")
+        raise BadInputError(f"{source.where(())}: a grid file is a mapping with 'name' and 'groups'")
     try:
         file = SpaceFile.model_validate(source.data)
     except ValidationError as error:
@@ -178,28 +178,28 @@ class _GroupResolver:
             raise BadInputError(self._spec_text(error, cell)) from None
 
     def _spec_text(self, error: ValidationError, cell: Cell) -> str:
-        lines: list[str] = []
-        seen: set[str] = set()
+        found: dict[str, list[str]] = {}
         for finding in error.errors(include_url=False):
             loc = [part for part in finding["loc"] if isinstance(part, str)]
             names = [".".join(loc[:n]) for n in range(len(loc), 0, -1)]
             dotted = next((name for name in names if name in self.vocabulary.keys), ".".join(loc))
             if dotted == "noise" and RATE in cell:  # refused while r was computed from e
                 dotted = RATE
-            if dotted in seen:  # one value refused by each alternative of its type is one finding
-                continue
-            seen.add(dotted)
-            message = clean(finding["msg"])
             given = cell.get(dotted)
             if finding["type"] == "missing" and given is None:
-                place = self.source.where(self.base)
-                lines.append(f"{place}: {dotted!r} is missing; give it in set, grid or zip of {self.group.name!r}")
-            elif given is not None:
-                lines.append(f"{self.source.where(given.path)}: {dotted} = {short(given.value)}: {message}")
+                for name in self.vocabulary.required(dotted):
+                    place = self.source.where(self.base)
+                    found[f"{place}: {name!r} is missing; give it in set, grid or zip of {self.group.name!r}"] = []
+                continue
+            if given is not None:
+                place = f"{self.source.where(given.path)}: {dotted} = {short(given.value)}: "
             else:  # about several fields at once: of a section, or of the whole trial
                 inside = next((item.path for key, item in cell.items() if key.startswith(f"{dotted}.")), self.base)
-                lines.append(f"{self.source.where(inside)}: {dotted or f'group {self.group.name!r}'}: {message}")
-        return joined(lines)
+                place = f"{self.source.where(inside)}: {dotted or f'group {self.group.name!r}'}: "
+            alternatives = found.setdefault(place, [])
+            if (text := sentence(finding)) not in alternatives:
+                alternatives.append(text)
+        return joined([place + "; or ".join(alternatives) for place, alternatives in found.items()])
 
     def _trial(self, spec: TrialSpec, cell: Cell) -> Trial:
         dataset = self._dataset(spec, cell)
@@ -224,7 +224,8 @@ class _GroupResolver:
             if dataset.kind != self.family.data_kind:
                 raise BadInputError(
                     f"{self.source.where(at)}: dataset {spec.dataset!r} holds {dataset.kind}; "
-                    f"the family {self.family.name!r} needs {self.family.data_kind}"
+                    f"the family {self.family.name!r} needs {self.family.data_kind}. "
+                    "'sweep datasets' lists what there is"
                 )
             self.datasets[spec.dataset] = dataset
         return dataset
@@ -244,6 +245,7 @@ class _GroupResolver:
         at = self._place("noise.law", cell)
         law = self._known(lambda: registry.noise_law(law_name), at)
         if spec.noise.ratio > 0:
+            at = self._place("noise.map" if "noise.map" in cell else "noise.law", cell)
             self._known(lambda: law.check(spec.noise, dataset.classes), at)
         self.checked.add(signature)
 

@@ -44,21 +44,6 @@ def select(space: Space, wanted: Mapping[str, Sequence[Any]]) -> Space:
     return replace(space, trials=tuple(trial for trial in space.trials if trial.id in chosen))
 
 
-def conditions(options: Iterable[str]) -> dict[str, list[str]]:
-    """``field=value`` texts by field; a field that is given several times may have any of the values.
-
-    Raises:
-        BadInputError: a text without ``=``, field or value.
-    """
-    wanted: dict[str, list[str]] = {}
-    for option in options:
-        field, equals, value = option.partition("=")
-        if not (field.strip() and equals and value.strip()):
-            raise BadInputError(f"--where {option}: give it as field=value, for example --where noise.ratio=1/2")
-        wanted.setdefault(field.strip(), []).append(value.strip())
-    return wanted
-
-
 def _value(trial: Trial, key: str) -> Any:
     if key == "id":
         return trial.id

@@ -190,7 +190,8 @@ def parse(text: str, name: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise BadInputError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
+        said = (error.context, error.problem)
+        raise BadInputError(f"{name}:{line}: not valid YAML: {', '.join(filter(None, said))}") from None
     except RecursionError:
         raise BadInputError(f"{name}:{loader.line + 1}: values are nested more than {MAX_DEPTH} deep") from None
     finally:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from sweep.errors import BadInputError
-from sweep.space.explain import clean, nearest, short
+from sweep.space.explain import nearest, sentence, short
 from trainers import registry
 from trainers.protocol import Family
 from trainers.spec import exact, exact_ratio, ratio_from_rate
@@ -82,6 +82,11 @@ class Vocabulary:
         if key not in self.keys:
             raise BadInputError(f"{where}: unknown key {short(key)}{nearest(key, self.keys)}")
 
+    def required(self, dotted: str) -> list[str]:
+        """The fields without a default that a missing field or section stands for."""
+        inside = [key for key, one in self.fields.items() if key.startswith(f"{dotted}.") and one.is_required()]
+        return inside or [dotted]
+
     def comparable(self, key: str, values: Sequence[Any], where: str) -> list[Any]:
         """Values as the field holds them, so that they compare with it.
 
@@ -94,7 +99,7 @@ class Vocabulary:
         try:
             held = EXACT[key](value) if key in EXACT else self._adapter(key).validate_python(value)
         except ValidationError as error:
-            raise BadInputError(f"{where}: {key} = {short(value)}: {clean(error.errors()[0]['msg'])}") from None
+            raise BadInputError(f"{where}: {key} = {short(value)}: {sentence(error.errors()[0])}") from None
         except ValueError as error:
             raise BadInputError(f"{where}: {key} = {short(value)}: {error}") from None
         if key in _NAMES and held not in (named := _NAMES[key](self.family)):
