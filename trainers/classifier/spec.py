@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from trainers.spec import Fields, PositiveInt, TrialSpec
+from trainers.spec import MAX_SAMPLES, Fields, TrialSpec
 
 #: AdamW moves each parameter by about the rate itself at every step; what suits SGD throws it off.
 LARGEST_ADAMW_RATE = 0.03
@@ -45,13 +45,13 @@ class ScheduleSpec(Fields):
     """
 
     name: Literal["constant", "cosine"] = "cosine"
-    warmup_samples: Annotated[int, Field(ge=0, strict=True)] = 0
+    warmup_samples: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = 0
 
 
 class EvaluationSpec(Fields):
     """``every_samples``: the model is measured every so many samples and at the end; None for the end only."""
 
-    every_samples: PositiveInt | None = None
+    every_samples: Annotated[int, Field(gt=0, le=MAX_SAMPLES)] | None = None
 
 
 class ClassifierSpec(TrialSpec):

@@ -164,7 +164,11 @@ class ClassifierTrainer:
         self._loss += loss.detach().double() * len(targets)
 
     def evaluate(self) -> Sequence[Metric]:
-        """The metrics of ``trainers.classifier.METRICS`` on the clean test labels, and the mean noisy training loss."""
+        """The metrics of ``trainers.classifier.METRICS`` on the clean test labels, and the mean noisy training loss.
+
+        Raises:
+            DivergedError: the model's outputs are not finite.
+        """
         log_p, labels = self._log_probabilities(), self._test_labels
         inverted, boundary = inversion.channel_inverted_nll(np.exp(log_p), labels, self._channel)
         return (
@@ -187,10 +191,14 @@ class ClassifierTrainer:
             images = self._test_images
             self._model.eval()
             with torch.inference_mode(), _repeatable(self._device):
-                logits = [
-                    self._model(images[first : first + TEST_BATCH]) for first in range(0, len(images), TEST_BATCH)
-                ]
-            self._measured = predictions.log_probabilities(torch.cat(logits).cpu().numpy())
+                starts = range(0, len(images), TEST_BATCH)
+                logits = torch.cat([self._model(images[first : first + TEST_BATCH]) for first in starts])
+            if not bool(torch.isfinite(logits).all()):
+                raise DivergedError(
+                    f"the model's outputs on the test images are not finite after {self._position} samples; "
+                    f"lower optimiser.learning_rate ({self.spec.optimiser.learning_rate:g})"
+                )
+            self._measured = predictions.log_probabilities(logits.cpu().numpy())
         return self._measured
 
     def state_dict(self) -> dict[str, Any]:
