@@ -62,7 +62,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a trial: its events, and how it ended (``running`` under a live lease, ``gone`` without a word)."""
+    """One attempt at a trial; its outcome is ``running`` under a live lease, ``gone`` where it left without a word."""
 
     attempt: str
     revision: str
@@ -129,7 +129,7 @@ def _unfinished(store: Store, now: float) -> Iterable[Unfinished]:
         parts = name.split("-")
         if len(parts) == 4:
             events.setdefault((parts[0], parts[1]), {}).setdefault(parts[2], []).append(parts[3])
-    for one in live.values():
+    for one in standing:
         events.setdefault((one.trial, one.revision), {}).setdefault(one.attempt, [])
     # Looked at last: what was published meanwhile is then not called interrupted.
     published = store.index().published
@@ -200,7 +200,17 @@ def show(store: Store, prefix: str, *, clock: Callable[[], float] = time.time) -
     live = lease.attempt if lease is not None and leasing.alive(lease, clock()) else ""
     checks = sorted(rows_of(store, "checks", trial), key=lambda row: str(row["at"]))
     attempts = tuple(_attempts(rows_of(store, "attempts", trial), live))
-    return Shown(trial, json.loads(rows[0]["spec"]) if rows else None, published, attempts, tuple(checks), lease)
+    spec = _spec(store, rows[0]) if rows else None
+    return Shown(trial, spec, published, attempts, tuple(checks), lease)
+
+
+def _spec(store: Store, row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(row["spec"]))
+    except (ValueError, TypeError):
+        raise StoreError(
+            f"store {store.root}: the column 'spec' of trial {row['id']} is damaged; see `sweep verify`"
+        ) from None
 
 
 def _rows_of_attempt(store: Store, table: str, row: dict[str, Any]) -> tuple[dict[str, Any], ...]:
