@@ -19,6 +19,7 @@ from reports.rows import Failure, Published
 FAILURES_SHOWN = 30
 FIELDS_SHOWN = 40
 PANELS_A_TABLE = 3
+REFERENCES = {"twin": "the compute-matched clean twin", "r0": "the r = 0 cell of the same batch and seed"}
 
 
 def contents(analysis: Analysis) -> dict[str, Any]:
@@ -81,7 +82,8 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     cells = f"Seeds {', '.join(map(str, drawing.view.seeds))}; {seeds_text(drawing.points)} a point"
     intervals = "whiskers are 95 % t-intervals over seeds, none below n = 3"
     examples = sorted({point.examples for point in drawing.points if point.examples is not None})
-    error = f"; grey bar: the test set's own 95 % error at its widest ({_range(examples)} examples)" if examples else ""
+    barred = any(point.test_low is not None for point in drawing.points)
+    error = f"; grey bar: the test set's own 95 % error at its widest ({_range(examples)} examples)" if barred else ""
     return {
         "path": f"figures/{drawing.name}.svg",
         "alt": f"{drawing.item.title}, {heading(drawing.view)}",
@@ -89,7 +91,7 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
         "caption": text.clean(drawing.item.caption(drawing.points), 900),
         "small": text.breakable(
             f"{cells}; {intervals}{error}. Law: {law}; {key.rule} budget; {key.reading} reading. "
-            f"{_references(drawing.points)} Data: {data}.",
+            f"{_references(drawing)} Data: {data}.",
             1200,
         ),
         "table": tables.shown(drawing),
@@ -97,22 +99,37 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def _references(found: Iterable[Point]) -> str:
-    names = {"twin": "the compute-matched clean twin", "r0": "the r = 0 cell of the same batch and seed"}
-    used = {part for point in found for part in point.reference.split("+") if part}
-    told = [words for name, words in names.items() if name in used]
-    return f"Floors come from {text.listing(told)}." if told else "There is no clean trial to take floors from."
+def _references(drawing: Drawing) -> str:
+    """Which clean trials the floors come from, panel by panel where the panels differ."""
+    told = {}
+    for strip in drawing.strips:
+        found = [point for points in strip.points.values() for point in points]
+        used = {part for point in found for part in point.reference.split("+") if part}
+        told[strip.title] = text.listing(words for name, words in REFERENCES.items() if name in used)
+    if set(told.values()) == {"none"}:
+        return "There is no clean trial to take floors from."
+    if len(set(told.values())) == 1:
+        return f"Floors come from {next(iter(told.values()))}."
+    return f"Floors come from: {'; '.join(f'{panel}, {words}' for panel, words in told.items())}."
 
 
-def _marks(found: Iterable[Point]) -> str:
+def _marks(found: list[Point]) -> str:
     kinds = {kind for point in found for kind in point.floor_kind.split("+")}
-    words = {
-        "bound": "b: upper bound, clean NLL \u2212 ln(1 \u2212 e)",
-        "accuracy": "a: from the clean accuracy alone",
-        "tie": "tie: the ideal argmax is undecided at this e",
-        "lost": "lost: the ideal argmax is a wrong class at this e",
+    by_row: dict[object, set[int]] = defaultdict(set)
+    for point in found:
+        if point.n:
+            by_row[point.panel, point.ratio, point.multiplier].add(point.n)
+    if any(len(sizes) > 1 for sizes in by_row.values()):
+        kinds.add("n")
+    known = {
+        "n": "(n) beside a mean, its n where that is not the row's",
+        "bound": "b, upper bound, clean NLL \u2212 ln(1 \u2212 e)",
+        "accuracy": "a, from the clean accuracy alone",
+        "tie": "tie, the ideal argmax is undecided at this e",
+        "lost": "lost, the ideal argmax is a wrong class at this e",
     }
-    return "; ".join(told for kind, told in words.items() if kind in kinds)
+    told = "; ".join(words for kind, words in known.items() if kind in kinds)
+    return f"Marks: {told}." if told else ""
 
 
 def _hashes(panel: Panel) -> str:
@@ -155,7 +172,9 @@ def _resolved(panel: Panel) -> dict[str, str]:
         "parameters": span(lambda trial: trial.parameters),
     }
     if rates:
-        resolved["realised rate less e"] = f"{text.signed(min(rates), 4)} to {text.signed(max(rates), 4)}"
+        resolved["realised rate less e"] = " to ".join(
+            dict.fromkeys((text.signed(min(rates), 4), text.signed(max(rates), 4)))
+        )
     for name, value in parse_configuration(panel.configuration):
         resolved[name] = text.breakable(value, 60)
     return resolved

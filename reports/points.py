@@ -137,7 +137,7 @@ def _cell(value: object) -> object:
         return " ".join(map(str, value))
     if isinstance(value, str):
         return text.clean(value)
-    return str(value) if isinstance(value, Fraction) else value
+    return float(value) if isinstance(value, Fraction) else value
 
 
 def seeds_text(found: Iterable[Point]) -> str:

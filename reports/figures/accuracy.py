@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports import text
 from reports.figures.axes import Column
 from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
 from reports.points import Point
@@ -18,9 +19,9 @@ def _caption(points: Sequence[Point]) -> str:
     ties = sorted({point.ratio for point in points if "tie" in point.floor_kind})
     lost = sorted({point.ratio for point in points if "lost" in point.floor_kind})
     if ties:
-        words += f" At r = {', '.join(map(str, ties))} the ideal argmax is a tie."
+        words += f" At r = {text.listing(map(text.ratio, ties))} the ideal argmax is a tie."
     if lost:
-        words += f" At r = {', '.join(map(str, lost))} it is a wrong class."
+        words += f" At r = {text.listing(map(text.ratio, lost))} it is a wrong class."
     return words
 
 

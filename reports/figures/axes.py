@@ -14,8 +14,9 @@ from reports.points import Point
 
 #: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
 LINEAR_UP_TO = 2.5
-TICK_GAP = 0.075  # of the axis: ticks nearer than this lose their words
+TICK_GAP = 0.085  # of the axis: ticks nearer than this lose their words
 DODGE = 2.2  # points between the lines of neighbouring multipliers, so that whiskers do not cover each other
+SPREAD = 8.0  # points from the first of them to the last, at most
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,16 @@ def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(style.WIDTH, style.ROW * len(rows) + 0.35), layout="constrained")
+    handles = _handles(rows, columns)
+    across = _legend_columns(handles)
+    legend = 0.2 + 0.15 * math.ceil(len(handles) / across)  # inches
+    figure = Figure(figsize=(style.WIDTH, style.ROW * len(rows) + legend), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, axes_of_row in zip(rows, grid, strict=True):
         for column, axes in zip(columns, axes_of_row, strict=True):
             _panel(axes, row, column, bottom=row is rows[-1])
-    _legend(figure, rows, columns)
+    figure.legend(handles=handles, loc="outside lower center", ncols=across, frameon=False, columnspacing=1.4)
     return figure
 
 
@@ -57,18 +61,17 @@ def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
     ratios = sorted({point.ratio for point in points})
     multipliers = sorted({point.multiplier for point in points})
     _x_axis(axes, ratios, bottom=bottom)
-    if column.zero:
+    if column.zero and any(point.mean is not None for point in points):
         axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
+    apart = min(DODGE, SPREAD / max(1, len(multipliers) - 1))
     for index, multiplier in enumerate(multipliers):
         line = [point for point in points if point.multiplier == multiplier]
-        shift = _shifted(axes, DODGE * (index - (len(multipliers) - 1) / 2))
+        shift = _shifted(axes, apart * (index - (len(multipliers) - 1) / 2))
         _line(axes, line, style.look(index), shift)
         if column.floor_label:
             _floor(axes, line, style.look(index), shift)
     _test_error(axes, points, ratios)
-    if not any(point.mean is not None for point in points):
-        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
-        axes.set_yticks([])
+    _y_axis(axes, points, column)
     axes.set_ylabel(column.label)
     lines = _missing(axes, points, multipliers, ratios)
     axes.set_title(f"{text.plain(row.title, 70)}: {column.title}", loc="left", parse_math=False, pad=4 + 7.5 * lines)
@@ -91,7 +94,23 @@ def _x_axis(axes: Any, ratios: Sequence[Fraction], *, bottom: bool) -> None:
     axes.set_xticks(positions, labels)
     axes.minorticks_off()
     if bottom:
-        axes.set_xlabel("noise ratio r (below it: error rate e)")
+        spaced = ", spaced by e" if positions[-1] > LINEAR_UP_TO else ""
+        axes.set_xlabel(f"noise ratio r{spaced} (below it: error rate e)")
+
+
+def _y_axis(axes: Any, points: Sequence[Point], column: Column) -> None:
+    """Limits round everything drawn: lines that are shifted aside do not enter matplotlib's own."""
+    shown = [value for point in points for value in (point.mean, point.low, point.high) if value is not None]
+    shown += [value for point in points for value in (point.test_low, point.test_high) if value is not None]
+    if column.floor_label:
+        shown += [point.floor for point in points if point.floor is not None]
+    if not shown:
+        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
+        axes.set_yticks([])
+        return
+    low, high = min([*shown, *([0.0] if column.zero else [])]), max([*shown, *([0.0] if column.zero else [])])
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+    axes.set_ylim(low - room, high + room)
 
 
 def _short(rate: Fraction) -> str:
@@ -199,7 +218,7 @@ def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], rat
     return lines
 
 
-def _legend(figure: Any, rows: Sequence[Strip], columns: Sequence[Column]) -> None:
+def _handles(rows: Sequence[Strip], columns: Sequence[Column]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     points = [point for row in rows for column in columns for point in row.points[column.quantity]]
@@ -212,7 +231,7 @@ def _legend(figure: Any, rows: Sequence[Strip], columns: Sequence[Column]) -> No
     if floors:
         handles.append(Line2D([], [], color=style.GREY, linestyle=style.FLOOR_LINE, label=" / ".join(floors)))
     if any(point.test_low is not None for point in points):
-        handles.append(Line2D([], [], color="#9a9a9a", linewidth=3.2, label="test set's own error"))
+        handles.append(Line2D([], [], color="#9a9a9a", linewidth=3.2, label="test-set error"))
     if any(0 < point.n < point.of for point in points):
         handles.append(
             Line2D(
@@ -221,4 +240,10 @@ def _legend(figure: Any, rows: Sequence[Strip], columns: Sequence[Column]) -> No
         )
     if any(not point.n for point in points):
         handles.append(Line2D([], [], color=style.GREY, marker="x", linestyle="none", label="no value"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
+    return handles
+
+
+def _legend_columns(handles: Sequence[Any]) -> int:
+    """As many columns as the text width holds: every one is as wide as the longest label in it, or about."""
+    widths = [len(handle.get_label()) + 7 for handle in handles]  # in characters, the line before it included
+    return len(handles) if sum(widths) <= 120 else max(1, 120 // max(widths))

@@ -23,17 +23,19 @@ ITEM = Item(
     name="excess",
     title="Excess damage over the noise ratio",
     panels=(
-        Column("nll_excess", "NLL", "observed \u2212 floor (nats)\nabove 0: worse", floor_label="", zero=True),
-        Column("sampled_excess", "one sample", "observed \u2212 floor\nbelow 0: worse", floor_label="", zero=True),
+        Column("nll_excess", "excess NLL", "observed \u2212 floor (nats)\nabove 0: worse", floor_label="", zero=True),
+        Column(
+            "sampled_excess", "excess, one sample", "observed \u2212 floor\nbelow 0: worse", floor_label="", zero=True
+        ),
     ),
     needs=("nll_excess", "sampled_excess"),
     extra=(),
     fields=(
         *cell_fields(),
-        mean_field("nll_excess", "excess NLL (nats)", signed=True),
+        mean_field("nll_excess", "excess NLL (nats)", signed=True, absent="no floor"),
         interval_field("nll_excess", "excess NLL (nats)"),
         floor_field("nll_excess", "excess NLL (nats)"),
-        mean_field("sampled_excess", "excess sampled accuracy", signed=True),
+        mean_field("sampled_excess", "excess sampled accuracy", signed=True, absent="no floor"),
         interval_field("sampled_excess", "excess sampled accuracy"),
         floor_field("sampled_excess", "excess sampled accuracy"),
     ),

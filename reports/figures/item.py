@@ -69,20 +69,22 @@ class Item:
         return any(point.quantity in self.needs and (point.n or point.not_finite) for point in points)
 
 
-def mean_field(quantity: str, span: str, digits: int = 3, *, signed: bool = False) -> Field:
-    """The mean; words instead where values are missing by definition or not finite."""
+def mean_field(
+    quantity: str, span: str, digits: int = 3, *, signed: bool = False, head: str = "mean", absent: str = "undefined"
+) -> Field:
+    """The mean, and its n where that is not the row's; words where values are undefined or not finite."""
 
     def shown(cell: Cell) -> str:
         point = cell.points[quantity]
         if point.not_finite:
             return f"{point.not_finite} not finite"
         if point.undefined and not point.n:
-            return "undefined"
+            return absent
         told = (text.signed if signed else text.number)(point.mean, digits)
-        return told if point.mean is None or point.n == cell.first.n else f"{told} (n = {point.n})"
+        return told if point.mean is None or point.n == cell.first.n else f"{told} ({point.n})"
 
     raw = {quantity: lambda cell: cell.points[quantity].mean, f"{quantity}_n": lambda cell: cell.points[quantity].n}
-    return Field("mean", shown, raw, span)
+    return Field(head, shown, raw, span)
 
 
 def interval_field(quantity: str, span: str, digits: int = 3) -> Field:
@@ -141,8 +143,12 @@ def floor_field(quantity: str, span: str, head: str = "floor", digits: int = 3) 
 def cell_fields() -> list[Field]:
     """What every table begins with: r, e, batch, and how many seeds of how many have the first quantity."""
     return [
-        Field("r", lambda cell: text.ratio(cell.first.ratio), {"ratio": lambda cell: str(cell.first.ratio)}),
-        Field("e", lambda cell: text.number(float(cell.first.rate)), {"rate": lambda cell: str(cell.first.rate)}),
+        Field("r", lambda cell: text.ratio(cell.first.ratio), {"ratio": lambda cell: float(cell.first.ratio)}),
+        Field(
+            "e",
+            lambda cell: text.number(float(cell.first.rate)) if cell.first.rate else "0",
+            {"rate": lambda cell: float(cell.first.rate)},
+        ),
         Field(
             "batch",
             lambda cell: f"×{cell.first.multiplier}",

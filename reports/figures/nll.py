@@ -15,6 +15,7 @@ def _caption(points: Sequence[Point]) -> str:
         "the NLL of an ideal model of the noisy data; right: the clean reference's own NLL, which a perfect inversion "
         "of ideal predictions would reach."
     )
+    words += " Boundary: share of inverted predictions on the edge of the simplex."
     if any("bound" in point.floor_kind for point in points):
         words += " Floors marked b are upper bounds, clean NLL \u2212 ln(1 \u2212 e): the floor itself is lower."
     if any(point.quantity == "channel_inverted_nll" and point.undefined for point in points):
@@ -40,7 +41,7 @@ ITEM = Item(
         mean_field("channel_inverted_nll", "channel-inverted NLL (nats)"),
         interval_field("channel_inverted_nll", "channel-inverted NLL (nats)"),
         floor_field("channel_inverted_nll", "channel-inverted NLL (nats)", head="clean"),
-        mean_field("inversion_boundary_share", "at the boundary", digits=2),
+        mean_field("inversion_boundary_share", "", digits=2, head="boundary"),
     ),
     caption=_caption,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 #: Okabe and Ito's colours for data on white, without yellow, which is too pale for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one more than colours, so that they part company
 LINES = ("-", (0, (6, 1)), (0, (4, 1, 1, 1)), (0, (8, 1, 1, 1, 1, 1)))
 FLOOR_LINE = (0, (2, 1.6))
 GREY = "#666666"
@@ -54,7 +54,7 @@ def settings() -> Any:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour, marker and line of the ``index``-th line; they only repeat together after 84."""
+    """Colour, marker and line of the ``index``-th line; colour and marker repeat together after 56."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "marker": MARKERS[index % len(MARKERS)],

@@ -1,0 +1,152 @@
+"""Floors against the same quantities from whole probability vectors and channel matrices."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from fixtures.report_store import channel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports import floors
+
+LAWS = ("uniform_wrong", "uniform_all", "next_class")
+
+
+def predictions(seed: int, classes: int, examples: int = 40) -> tuple[np.ndarray, np.ndarray, floors.Clean]:
+    random = np.random.default_rng(seed)
+    p = random.dirichlet(np.full(classes, 0.5), size=examples)
+    truth = random.integers(classes, size=examples)
+    rows = np.arange(examples)
+    return p, truth, floors.Clean(classes, p[rows, truth], p[rows, (truth - 1) % classes])
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(LAWS), st.integers(2, 12), st.fractions(0, Fraction(49, 50), max_denominator=50),
+    st.integers(0, 999),
+)  # fmt: skip
+def test_floors_are_those_of_the_whole_channel(law: str, classes: int, rate: Fraction, seed: int) -> None:
+    p, truth, clean = predictions(seed, classes)
+    ideal = p @ channel(law, float(rate), classes)
+    true = ideal[np.arange(len(truth)), truth]
+    noise = floors.Noise(law, rate)
+    assert floors.nll_floor(clean, noise) == pytest.approx(float(np.mean(-np.log(true))), rel=1e-9, abs=1e-12)
+    assert floors.sampled_floor(clean, noise) == pytest.approx(float(true.mean()), rel=1e-9)
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(LAWS), st.integers(2, 12), st.fractions(0, Fraction(9, 10), max_denominator=50), st.integers(0, 99)
+)
+def test_the_bound_is_never_below_the_floor(law: str, classes: int, rate: Fraction, seed: int) -> None:
+    p, truth, clean = predictions(seed, classes)
+    clean_nll = float(np.mean(-np.log(p[np.arange(len(truth)), truth])))
+    floor = floors.nll_floor(clean, floors.Noise(law, rate))
+    assert floor is not None
+    assert floor <= floors.nll_bound(clean_nll, rate) + 1e-9
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(("uniform_wrong", "uniform_all")), st.integers(2, 12),
+    st.fractions(0, Fraction(9, 10), max_denominator=50), st.integers(0, 99),
+)  # fmt: skip
+def test_the_accuracy_alone_suffices_for_uniform_laws(law: str, classes: int, rate: Fraction, seed: int) -> None:
+    _, _, clean = predictions(seed, classes)
+    noise = floors.Noise(law, rate)
+    from_accuracy = floors.sampled_floor_from_accuracy(float(clean.truth.mean()), noise, classes)
+    assert from_accuracy == pytest.approx(floors.sampled_floor(clean, noise), rel=1e-9)
+
+
+def test_the_accuracy_alone_does_not_suffice_for_other_laws() -> None:
+    assert floors.sampled_floor_from_accuracy(0.9, floors.Noise("next_class", Fraction(1, 4)), 10) is None
+
+
+def test_published_form_of_the_floor_of_one_sample() -> None:
+    # Protocols, section 12: consistency <= (1 - e) c + e (1 - c) / (n - 1); at c = 0.941, e = 1/2, n = 10.
+    floor = floors.sampled_floor_from_accuracy(0.941, floors.Noise("uniform_wrong", Fraction(1, 2)), 10)
+    assert floor == pytest.approx(0.5 * 0.941 + 0.5 * 0.059 / 9)
+
+
+def test_published_language_model_bound() -> None:
+    # derived.csv of the paper's facts: 2.87 nats clean, e = 1/3 gives 3.2755.
+    assert floors.nll_bound(2.87, Fraction(1, 3)) == pytest.approx(3.2755, abs=5e-5)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_without_noise_the_floor_is_the_clean_value(law: str) -> None:
+    _, _, clean = predictions(3, 5)
+    noise = floors.Noise(law, Fraction(0))
+    assert floors.nll_floor(clean, noise) == pytest.approx(float(np.mean(-np.log(clean.truth))))
+    assert floors.sampled_floor(clean, noise) == pytest.approx(float(clean.truth.mean()))
+    assert floors.argmax_state(noise, 5) == "kept"
+
+
+def test_confusion_uses_the_stored_mass_of_its_own_map_only() -> None:
+    mapping = (2, 0, 1)
+    p, truth, plain = predictions(5, 3)
+    moved = (p @ np.eye(3)[list(mapping)])[np.arange(len(truth)), truth]
+    stored = floors.Clean(3, plain.truth, plain.previous, moved, mapping)
+    noise = floors.Noise("confusion", Fraction(1, 4), mapping)
+    assert floors.nll_floor(stored, noise) == pytest.approx(float(np.mean(-np.log(0.75 * plain.truth + 0.25 * moved))))
+    other = floors.Noise("confusion", Fraction(1, 4), (1, 0, 2))
+    assert floors.nll_floor(stored, other) is None
+    assert floors.nll_floor(plain, noise) is None
+
+
+def test_a_map_that_spells_out_a_named_law_needs_no_mass_of_its_own() -> None:
+    _, _, clean = predictions(6, 4)
+    spelt = floors.Noise("confusion", Fraction(1, 3), (1, 2, 3, 0))
+    assert floors.nll_floor(clean, spelt) == floors.nll_floor(clean, floors.Noise("next_class", Fraction(1, 3)))
+    rows = tuple(tuple(0.0 if k == y else 2.0 for y in range(4)) for k in range(4))
+    spelt = floors.Noise("confusion", Fraction(1, 3), rows)
+    assert floors.nll_floor(clean, spelt) == floors.nll_floor(clean, floors.Noise("uniform_wrong", Fraction(1, 3)))
+
+
+def test_a_probability_that_underflowed_leaves_no_exact_floor() -> None:
+    clean = floors.Clean(3, np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    assert floors.nll_floor(clean, floors.Noise("next_class", Fraction(1, 2))) is None
+    assert floors.nll_floor(clean, floors.Noise("uniform_all", Fraction(1, 2))) == pytest.approx(
+        (-math.log(1 / 6) - math.log(1 / 2 + 1 / 6)) / 2
+    )
+
+
+def test_an_unknown_law_has_no_floor() -> None:
+    _, _, clean = predictions(1, 3)
+    noise = floors.Noise("unigram", Fraction(1, 2))
+    assert floors.nll_floor(clean, noise) is None
+    assert floors.sampled_floor(clean, noise) is None
+    assert floors.argmax_state(noise, 3) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("law", "rate", "mapping", "state"),
+    [
+        ("uniform_wrong", "1/2", None, "kept"),
+        ("uniform_wrong", "89/100", None, "kept"),
+        ("uniform_wrong", "9/10", None, "tie"),
+        ("uniform_wrong", "91/100", None, "lost"),
+        ("uniform_all", "99/100", None, "kept"),
+        ("next_class", "499/1000", None, "kept"),
+        ("next_class", "1/2", None, "tie"),
+        ("next_class", "501/1000", None, "lost"),
+        ("confusion", "1/2", tuple((k + 3) % 10 for k in range(10)), "tie"),
+        ("confusion", "99/100", tuple(range(10)), "kept"),
+        ("confusion", "9/10", tuple(tuple(float(k != y) for y in range(10)) for k in range(10)), "tie"),
+    ],
+)
+def test_argmax_at_and_about_the_threshold(law: str, rate: str, mapping: tuple[object, ...] | None, state: str) -> None:
+    assert floors.argmax_state(floors.Noise(law, Fraction(rate), mapping), 10) == state
+
+
+@settings(max_examples=80)
+@given(st.sampled_from(LAWS), st.integers(3, 12), st.fractions(0, Fraction(98, 100), max_denominator=60))
+def test_argmax_state_agrees_with_the_channel(law: str, classes: int, rate: Fraction) -> None:
+    matrix = channel(law, float(rate), classes)
+    gaps = [matrix[k, k] - max(matrix[k, j] for j in range(classes) if j != k) for k in range(classes)]
+    expected = "tie" if min(abs(gap) for gap in gaps) < 1e-12 else "kept" if min(gaps) > 0 else "lost"
+    assert floors.argmax_state(floors.Noise(law, rate), classes) == expected

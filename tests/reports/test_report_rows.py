@@ -1,0 +1,135 @@
+"""Which rows count: published ones, the newest of an id, of the winning attempt, final, and once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from fixtures.report_store import Cell, Rows, artifact, metrics
+
+from reports.errors import ReportError
+from reports.files import open_store
+from reports.rows import read_rows
+from sweep.store.schema import SCHEMAS, to_table
+
+CELL = Cell(Fraction(1, 3), seed=2)
+TABLES = ("trials", "metrics", "attempts", "artifacts")
+
+
+def tables(rows: Rows) -> dict[str, pa.Table]:
+    return {name: to_table(name, rows.tables[name]) for name in TABLES}
+
+
+def test_a_trial_as_it_was_published() -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    (trial,) = read_rows(tables(rows)).trials
+    assert (trial.id, trial.dataset, trial.ratio, trial.rate) == (CELL.id, "digits@1", Fraction(1, 3), Fraction(1, 4))
+    assert (trial.base_samples, trial.samples, trial.multiplier, trial.seed) == (60_000, 80_000, 1, 2)
+    assert trial.metrics == metrics(CELL)
+    assert set(trial.artifacts) == {"truth_probability"}
+    fields = dict(trial.configuration)
+    assert fields["optimiser.lr"] == "0.001"
+    assert fields["batch.size"] == "64"
+    assert not {"noise.law", "noise.ratio", "seed", "batch.multiplier", "budget.rule", "dataset"} & fields.keys()
+
+
+def test_of_several_revisions_the_newest_counts_whole() -> None:
+    rows = Rows()
+    rows.publish(CELL, revision="r2", ended=100, measured={"top1": 0.25})
+    rows.publish(CELL, revision="r1", ended=0, measured={"top1": 0.5, "test_nll": 1.0})
+    (trial,) = read_rows(tables(rows)).trials
+    assert trial.revision == "r2"
+    assert trial.metrics == {"top1": 0.25}
+
+
+def test_rows_that_were_read_twice_count_once() -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.fail("gone", "broke")
+    once = tables(rows)
+    twice = {name: pa.concat_tables([table, table]) for name, table in once.items()}
+    assert read_rows(twice) == read_rows(once)
+
+
+def test_metrics_of_other_attempts_splits_and_steps_do_not_count() -> None:
+    rows = Rows()
+    attempt = rows.publish(CELL, measured={"top1": 0.5})
+    row = rows.tables["metrics"][-1]
+    rows.tables["metrics"] += [
+        {**row, "attempt": "lost", "value": 0.9},
+        {**row, "split": "train", "value": 0.8},
+        {**row, "metric": "other", "final": False, "value": 0.7},
+        {**row, "id": "0" * 16, "value": 0.6},
+    ]
+    rows.keep(CELL, "lost", artifact(CELL), path="files/lost.parquet")
+    (trial,) = read_rows(tables(rows)).trials
+    assert trial.metrics == {"top1": 0.5}
+    assert attempt in trial.artifacts["truth_probability"].path
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "no JSON",
+        "[]",
+        "null",
+        "{}",
+        '{"noise":{"ratio":"1e999999999"}}',
+        '{"noise":{"ratio":"1/0"}}',
+        '{"noise":{"ratio":"-1/2"}}',
+        '{"noise":{"ratio":null}}',
+        '{"noise":' + '{"a":' * 20_000 + "1" + "}" * 20_001,
+    ],
+)
+def test_a_specification_that_cannot_be_read_is_left_out_and_named(spec: str) -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.publish(replace(CELL, seed=7), spec=spec)
+    found = read_rows(tables(rows))
+    assert [trial.id for trial in found.trials] == [CELL.id]
+    assert found.unread == (replace(CELL, seed=7).id,)
+
+
+def test_a_ratio_may_be_a_whole_number() -> None:
+    spec = CELL.spec()
+    spec["noise"]["ratio"] = 2
+    rows = Rows()
+    rows.publish(CELL, spec=json.dumps(spec))
+    assert read_rows(tables(rows)).trials[0].ratio == 2
+
+
+def test_failures_are_errors_only_and_say_whether_the_trial_was_published_since() -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.fail(CELL.id, "first try", attempt="a1")
+    rows.fail("b" * 16, "the loss is not finite", outcome="failed", attempt="a2")
+    for outcome in ("done", "lost", "died", "interrupted"):
+        rows.fail("c" * 16, "no error", outcome=outcome, attempt=outcome)
+    found = read_rows(tables(rows)).failures
+    assert sorted((one.id, one.outcome, one.published) for one in found) == sorted(
+        [(CELL.id, "raised", True), ("b" * 16, "failed", False)]
+    )
+
+
+def test_text_that_is_no_utf8_is_refused_with_the_file(tmp_path: Path) -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    root = rows.write(tmp_path / "store")
+    table = to_table("trials", rows.tables["trials"])
+    broken = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    place = table.schema.get_field_index("git")
+    damaged = table.set_column(place, table.schema.field("git"), broken)
+    pa.parquet.write_table(damaged, root / "trials" / "damaged.parquet")
+    with pytest.raises(ReportError, match=r"trials/damaged\.parquet cannot be read"):
+        open_store(root).table("trials")
+
+
+def test_no_rows_at_all() -> None:
+    empty = {name: SCHEMAS[name].empty_table() for name in TABLES}
+    found = read_rows(empty)
+    assert (found.trials, found.failures, found.unread) == ((), (), ())
