@@ -36,7 +36,7 @@ MAX_DENOMINATOR = 10**18  # every decimal of up to 17 digits has one
 
 # A longer text or exponent would be a number of gigabytes before anybody could refuse it.
 _FRACTION = r"[0-9]{1,30}/[0-9]{1,30}"
-_DECIMAL = r"(?:[0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,2})?"
+_DECIMAL = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,2})?"
 _NUMBER = re.compile(f"[-+]?(?:{_FRACTION}|{_DECIMAL})")
 
 

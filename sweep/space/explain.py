@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -57,8 +58,8 @@ def sentence(finding: Mapping[str, Any]) -> str:
         case "less_than_equal":
             return f"the number must be at most {bounds['le']}"
         case "literal_error":
-            close = difflib.get_close_matches(f"'{finding['input']}'", bounds["expected"].split(" or "), n=1)
-            return f"{bounds['expected']} is expected" + (f" (did you mean {close[0]}?)" if close else "")
+            close = difflib.get_close_matches(str(finding["input"]), re.findall("'(.*?)'", bounds["expected"]), n=1)
+            return f"{bounds['expected']} is expected" + (f" (did you mean {close[0]!r}?)" if close else "")
     message = str(finding["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[:1].lower() + message[1:]
 
@@ -76,9 +77,8 @@ def validation_text(
         path = _in_file((*base, *finding["loc"]), source, kind)
         key = _named(path)
         if kind == "extra_forbidden":
-            found[
-                f"{source.where(path)}: unknown key {short(path[-1])}{nearest(str(path[-1]), allowed(path[:-1]))}"
-            ] = []
+            hint = nearest(str(path[-1]), allowed(path[:-1]))
+            found[f"{source.where(path)}: unknown key {short(path[-1])}{hint}"] = []
         elif kind == "missing":
             found[f"{source.where(path[:-1])}: {key!r} is missing"] = []
         else:  # a value refused by each alternative of its type is one finding

@@ -82,7 +82,7 @@ SPOTS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(spot=SPOTS, junk=JUNK)
 def test_junk_in_any_place_is_taken_or_refused_but_never_crashes(spot: tuple[str | int, ...], junk: object) -> None:
     tree = yaml.safe_load(yaml.safe_dump(BASE))
@@ -93,14 +93,14 @@ def test_junk_in_any_place_is_taken_or_refused_but_never_crashes(spot: tuple[str
     _taken_or_refused(yaml.safe_dump(tree))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(at=st.integers(0, 200), removed=st.integers(0, 5), put=st.text(":-[]{}&*!|>'\"#\t\n ,0a\0", max_size=4))
 def test_a_damaged_file_is_taken_or_refused_but_never_crashes(at: int, removed: int, put: str) -> None:
     text = yaml.safe_dump(BASE)
     _taken_or_refused(text[:at] + put + text[at + removed :])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(text=st.text(max_size=40))
 def test_any_text_is_taken_or_refused_but_never_crashes(text: str) -> None:
     _taken_or_refused(text)
