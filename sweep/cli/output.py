@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from functools import cache
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDE = 200  # columns where there is no terminal to fit: tables are not folded in a log
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -20,7 +22,8 @@ def console() -> Console:
     """The console on standard error. Names and reasons are printed as they are: no markup, no highlighting."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    wide = None if sys.stderr.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, width=wide)
 
 
 def say(text: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from fractions import Fraction
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -70,10 +72,10 @@ def datasets_command(data: DataOption = None, json: JsonOption = False) -> None:
         return
     cells = [
         [r["name"], r["kind"], str(r["classes"]), " x ".join(str(side) for side in r["shape"])]
-        + [f"{r['train']:,}", f"{r['test']:,}", "present" if r["present"] else str(r["obtain"]), r["about"]]
+        + [f"{r['train']:,}", f"{r['test']:,}", "present" if r["present"] else str(r["obtain"])]
         for r in rows
     ]
-    table(["data set", "kind", "classes", "shape", "train", "test", "here", "about"], cells, right={2, 4, 5})
+    table(["data set", "kind", "classes", "shape", "train", "test", "on this machine"], cells, right={2, 4, 5})
 
 
 def _about(law: str) -> str:
@@ -100,8 +102,19 @@ def _family(name: str) -> dict[str, Any]:
 
 
 def _type(annotation: Any) -> str:
-    text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-    return text or str(annotation).replace("typing.", "").replace("fractions.", "")
+    """An annotation as people write it, bounds left to the error messages."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inside[0])
+    if origin is Literal:
+        return " | ".join(map(str, inside))
+    if origin in (Union, UnionType):
+        return " | ".join(_type(one) for one in inside)
+    if annotation is Fraction:
+        return "number or a/b"
+    if origin is tuple:
+        return f"list of {_type(inside[0])}"
+    return "none" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 def _default(model: type[BaseModel], dotted: str, field: FieldInfo) -> str:

@@ -116,7 +116,8 @@ def _train(
 
 def _nothing_to_do(plan: Plan, space: Path, location: str) -> None:
     counts = plan.counts
-    say(f"{plan.space.name}: nothing to do, {counts['done']} of {len(plan.entries)} trials are done in {location}")
+    said = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    say(f"{plan.space.name}: nothing to do, of {len(plan.entries)} trials in {location} are {said}")
     if counts["stale"]:
         say(f"{counts['stale']} are stale (`sweep plan` says why); run them anew with --stale")
     if counts["failed"] or counts["blocked"]:

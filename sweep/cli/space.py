@@ -11,7 +11,7 @@ import typer
 from sweep.cli.options import DataOption, JsonOption, SetOption, SpacePath, WhereOption, data_root, load
 from sweep.cli.output import console, duration, emit, say, table
 from sweep.cost import Kind, cost, sample_rates
-from sweep.plan import STATUSES, Entry, Plan, make_plan, what_changed
+from sweep.plan import Entry, Plan, make_plan, what_changed
 from sweep.store.store import Store, find
 
 CHANGES_SHOWN = 4
@@ -53,10 +53,11 @@ def _summarise(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[
     cells: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
     for entry in plan.entries:
         spec = entry.trial.spec
-        cells[entry.trial.group, spec.family, spec.model, spec.dataset].append(entry)
+        cells[entry.trial.group, spec.model, spec.dataset].append(entry)
+    statuses = [status for status, number in plan.counts.items() if number]
     rows = []
     for key, entries in cells.items():
-        counts = [str(sum(entry.status == status for entry in entries) or "") for status in STATUSES]
+        counts = [str(sum(entry.status == status for entry in entries) or "") for status in statuses]
         samples = [entry.trial.spec.samples for entry in entries]
         steps = [entry.trial.spec.steps for entry in entries]
         size = parameters.get(entries[0].id)
@@ -64,8 +65,8 @@ def _summarise(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[
             [*key, str(len(entries)), *counts, _range(samples), _range(steps), f"{size:,}" if size else "-"]
             + [_cost([entry for entry in entries if entry.status != "done"], rates)]
         )
-    columns = ["group", "family", "model", "data set", "trials", *STATUSES, "samples", "steps", "parameters", "to run"]
-    table(columns, rows, right=set(range(4, len(columns))))
+    columns = ["group", "model", "data set", "trials", *statuses, "samples", "steps", "parameters", "to run"]
+    table(columns, rows, right=set(range(3, len(columns))))
 
 
 def _list(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[Kind, float]) -> None:
@@ -88,7 +89,11 @@ def _conclude(plan: Plan, store: Store | None, rates: Mapping[Kind, float]) -> N
     say(f"{plan.space.name}: {len(plan.entries)} trials ({counts})")
     remaining = plan.to_run()
     if remaining:
-        say(f"cost of a run: {_cost(remaining, rates)} on one slot")
+        known = cost(remaining, rates).known
+        said = (
+            f"{_cost(remaining, rates)} on one slot" if known else "unknown, nothing of its kind was timed in a store"
+        )
+        say(f"cost of a run: {said}")
     for name, how in plan.missing_data().items():
         say(f"data set {name!r} is not on this machine: {how}")
     if store is not None and plan.counts["stale"]:
@@ -101,7 +106,7 @@ def _conclude(plan: Plan, store: Store | None, rates: Mapping[Kind, float]) -> N
 
 def _range(values: list[int]) -> str:
     low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} .. {high:,}"
+    return f"{low:,}" if low == high else f"{low:,}..{high:,}"
 
 
 def _cost(entries: list[Entry], rates: Mapping[Kind, float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 #: A pack lasts this long, at least and at most: below, the process is idle between packs; above, the end of a
 #: sweep is ragged and a lost process loses company that could have run elsewhere.
@@ -18,7 +19,7 @@ UNTIMED_SECONDS = 10.0
 class Pace:
     """Seconds a sample, by kind of trial; ``known`` is what a store tells of earlier runs."""
 
-    known: Mapping[Hashable, float]
+    known: Mapping[Any, float]
 
     def __post_init__(self) -> None:
         self._seconds: dict[Hashable, float] = defaultdict(float)

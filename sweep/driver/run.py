@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class Run:
         store: Store,
         cluster: Cluster,
         context: Context,
-        rates: Mapping[Hashable, float],
+        rates: Mapping[tuple[str, str, str], float],
         watch: Callable[[Settled], None] = lambda settled: None,
     ) -> None:
         self.plan, self.store, self.cluster, self.context = plan, store, cluster, context
@@ -76,7 +76,7 @@ class Run:
             Task(entry.id, entry.trial.kind, entry.trial.spec.samples, cluster.shape(entry.trial.claim), needs)
             for entry, needs in needed_first(self.entries)
         ]
-        self.queue = Queue(tasks, cluster.slots, Pace(dict(rates)), self._settled)
+        self.queue = Queue(tasks, cluster.slots, Pace(rates), self._settled)
 
     @property
     def running(self) -> dict[str, tuple[str, float]]:

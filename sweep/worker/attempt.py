@@ -1,4 +1,4 @@
-"""One attempt at one trial: train, evaluate, publish. A generator, so that its worker stays in charge between slices."""
+"""One attempt at one trial: train, evaluate, publish. A generator: its worker stays in charge between slices."""
 
 from __future__ import annotations
 
