@@ -168,9 +168,9 @@ class TrainerContract:
     def test_noise_at_its_rate(self, case: Case) -> None:
         for ratio in self.ratios:
             trainer = case.build({"noise.ratio": ratio})
-            trainer.train(trainer_budget := case.spec({"noise.ratio": ratio}).samples)
+            trainer.train(samples := case.spec({"noise.ratio": ratio}).samples)
             wrong = float(ratio / (1 + ratio)) * (1 - case.hits)
-            sigma = math.sqrt(wrong * (1 - wrong) / trainer_budget)
+            sigma = math.sqrt(wrong * (1 - wrong) / samples)
             realised = trainer.realised_rate
             assert realised is not None
             assert abs(realised - wrong) <= SIGMAS * sigma, f"at r = {ratio}: {realised:.4f}, {wrong:.4f} is due"
@@ -181,8 +181,8 @@ class TrainerContract:
         assert trainer.realised_rate == 0
 
     def test_noise_matters(self, case: Case) -> None:
-        """The rate is not only counted: what is trained on differs."""
-        clean, noisy = case.build({"noise.ratio": Fraction(0)}), case.build({"noise.ratio": Fraction(3)})
+        """The rate is not only counted: what is trained on differs, at a budget and so a schedule that do not."""
+        clean, noisy = (case.build({"budget.rule": "fixed", "noise.ratio": Fraction(ratio)}) for ratio in (0, 3))
         for trainer in (clean, noisy):
             trainer.train(4 * case.spec().batch.total)
         before, after = tensors(clean.state_dict()), tensors(noisy.state_dict())
