@@ -85,10 +85,15 @@ def tables(store: Store) -> dict[str, Any]:
     return {table: read_table(store, table) for table in names.TABLES}
 
 
+def publication_order(row: dict[str, Any]) -> tuple[bool, str, str]:
+    """Sorts rows of ``trials`` by their end; the text of UTC times sorts as they do."""
+    return (row["ended"] is None, str(row["ended"]), row["attempt"])
+
+
 def first_published(rows: Iterable[dict[str, Any]]) -> Rows:
     """One row an id and revision: the first to be published, should a crash in a compaction have left two."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in sorted(rows, key=_order):
+    for row in sorted(rows, key=publication_order):
         found.setdefault((row["id"], row["revision"]), row)
     return list(found.values())
 
@@ -136,7 +141,7 @@ def trial_row(store: Store, trial: str, revision: str | None = None) -> dict[str
     if revision is not None:
         return next(iter(named_rows(store, "trials", names.trial_name(trial, revision))), None)
     rows = first_published(rows_of(store, "trials", trial))
-    return max(rows, key=_order, default=None)
+    return max(rows, key=publication_order, default=None)
 
 
 def artifact_paths(store: Store, trial: str, revision: str) -> dict[str, Path]:
@@ -163,10 +168,6 @@ def artifact_paths(store: Store, trial: str, revision: str) -> dict[str, Path]:
 def read_needs(row: dict[str, Any]) -> dict[str, str]:
     """Role -> id, from a row of ``trials``."""
     return dict(json.loads(row["needs"]))
-
-
-def _order(row: dict[str, Any]) -> tuple[bool, str, str]:
-    return (row["ended"] is None, str(row["ended"]), row["attempt"])  # text of UTC times sorts as they do
 
 
 def _rows(store: Store, table: str, stem: str, name: str) -> Rows:

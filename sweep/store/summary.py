@@ -15,7 +15,7 @@ from sweep.errors import StoreError
 from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.lease import Lease
-from sweep.store.read import Rows, first_published, named_rows, read_table, rows_of
+from sweep.store.read import Rows, first_published, named_rows, publication_order, read_table, rows_of
 from sweep.store.store import Store
 
 State = Literal["failed", "running", "interrupted"]
@@ -189,7 +189,7 @@ def show(store: Store, prefix: str, *, clock: Callable[[], float] = time.time) -
         StoreError: see :func:`find_trial`; a file of the store cannot be read.
     """
     trial = find_trial(store, prefix)
-    rows = sorted(first_published(rows_of(store, "trials", trial)), key=lambda row: str(row["ended"]), reverse=True)
+    rows = sorted(first_published(rows_of(store, "trials", trial)), key=publication_order, reverse=True)
     published = tuple(
         Published(row, _rows_of_attempt(store, "metrics", row), _rows_of_attempt(store, "artifacts", row))
         for row in rows
