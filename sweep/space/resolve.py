@@ -191,13 +191,13 @@ class _GroupResolver:
                     place = self.source.where(self.base)
                     found[f"{place}: {name!r} is missing; give it in set, grid or zip of {self.group.name!r}"] = []
                 continue
+            text = sentence(finding)
             if given is not None:
                 place = f"{self.source.where(given.path)}: {dotted} = {short(given.value)}: "
-            else:  # about several fields at once: of a section, or of the whole trial
-                inside = next((item.path for key, item in cell.items() if key.startswith(f"{dotted}.")), self.base)
-                place = f"{self.source.where(inside)}: {dotted or f'group {self.group.name!r}'}: "
+            else:  # about several fields at once
+                place = f"{self.source.where(self._mentioned(text, cell))}: "
             alternatives = found.setdefault(place, [])
-            if (text := sentence(finding)) not in alternatives:
+            if text not in alternatives:
                 alternatives.append(text)
         return joined([place + "; or ".join(alternatives) for place, alternatives in found.items()])
 
@@ -208,13 +208,20 @@ class _GroupResolver:
             needs = {role: self.needs[role](spec).id for role in sorted(self.needs)}
             spec = spec.model_copy(update={"needs": needs})
         if self.family.check is not None:
-            check = self.family.check
-            self._known(lambda: check(spec), self.base)
+            try:
+                self.family.check(spec)
+            except SpecError as error:
+                raise BadInputError(f"{self.source.where(self._mentioned(str(error), cell))}: {error}") from None
         canonical = canonical_json(spec, dataset.version)
         return Trial(canonical_id(canonical), self.group.name, spec, canonical, self.claim)
 
     def _place(self, key: str, cell: Cell) -> Path_:
         return cell[key].path if key in cell else self.base
+
+    def _mentioned(self, message: str, cell: Cell) -> Path_:
+        """Where the field stands that a message names first."""
+        named = [key for key in cell if key in message]
+        return cell[min(named, key=message.index)].path if named else self.base
 
     def _dataset(self, spec: TrialSpec, cell: Cell) -> Dataset:
         dataset = self.datasets.get(spec.dataset)

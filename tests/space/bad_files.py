@@ -18,6 +18,11 @@ def one(more: str = "", **kwargs: str) -> str:
     return HEAD + group(more, **kwargs)
 
 
+def picture(fields: str, more: str = "") -> str:
+    """A file of one group of classifiers: ``set`` stands on line 5, ``more`` from line 6 on."""
+    return one(more, family="classifier", whole=f"{{model: mlp, dataset: digits, budget.samples: 640, {fields}}}")
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
 )
@@ -160,7 +165,15 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         one(whole="{model: 5, dataset: toy, budget.samples: 1}"),
         (":5:", "model = 5", "text is"),
     ),
-    ("family_check", one(fields="once: x"), (":3:", "once = 'x'", "give fail_at or kill_at")),
+    ("family_check", one(fields="once: x"), (":5:", "once = 'x'", "give fail_at or kill_at")),
+    ("section", picture("optimiser: {name: adamw, nesterov: true}"), (":5:", "optimiser.nesterov is for sgd")),
+    ("section_type", picture("optimiser.nesterov: 1"), (":5:", "optimiser.nesterov = 1", "true or false")),
+    (
+        "whole_trial",
+        picture("noise.ratio: 1", "grid: {evaluation.every_samples: [64, 100]}"),
+        (":6: evaluation.every_samples is 100", "the nearest is 128"),
+    ),
+    ("section_as_value", picture("optimiser: 5"), (":5:", "unknown key 'optimiser'", "did you mean 'optimiser.name'?")),
     # Axes
     ("axis_empty", one("grid: {seed: []}"), (":6:", "'seed' is empty", "at least one value")),
     ("axis_twice", one("grid: {seed: [0, 1, 0]}"), (":6:", "seed = 0 twice")),

@@ -49,7 +49,7 @@ SAME = {
     "docstring_of_async": ('async def f():\n    "A"\n    await g()\n', "async def f():\n    await g()\n"),
     "docstring_decorated": ('@d(1)\ndef f():\n    "A"\n    return 1\n', "@d(1)\ndef f():\n    return 1\n"),
     "docstring_one_line": ('def f(): "A"\n', 'def f(): "B"\n'),
-    "docstring_method": ('class A:\n    "A"\n    def f(self):\n        "f"\n        g', "class A:\n    def f(self):\n        g\n"),
+    "docstring_method": ("class A:\n  def f(self):\n    'f'\n    g\n", "class A:\n  def f(self):\n    g\n"),
     "docstring_semicolon": ('def f(): "A"; return 1\n', 'def f(): "B"; return 1\n'),
     "docstring_after_wide_text": ('é = 1; "é"\ndef f(): "é"; return "ü"\n', 'é = 1; "é"\ndef f(): "e"; return "ü"\n'),
     "docstring_and_comment": ('def f():\n    "A"  # why\n    return 1\n', "def f():\n    return 1\n"),
