@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
@@ -66,15 +67,15 @@ def write(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _swap(aside: Path, target: Path, old: Path) -> None:
-    replaced = target.exists()
-    if replaced:
-        target.rename(old)
-    try:
+    if not target.exists():
         aside.rename(target)
-    except OSError:
-        if replaced:
+    elif not _exchange(aside, target):
+        target.rename(old)  # a crash before the next line leaves the old report here, whole
+        try:
+            aside.rename(target)
+        except OSError:
             old.rename(target)
-        raise
+            raise
     # A power cut may then lose the new name, not the report: the folder's entry is flushed where that is possible.
     with contextlib.suppress(OSError):
         descriptor = os.open(target.parent, os.O_RDONLY)
@@ -82,6 +83,16 @@ def _swap(aside: Path, target: Path, old: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where the system or the file system cannot."""
+    at_current, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(call(at_current, os.fsencode(one), at_current, os.fsencode(other), ctypes.c_uint(exchange)) == 0)
 
 
 def _write(path: Path, content: bytes) -> None:

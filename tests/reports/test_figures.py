@@ -1,0 +1,124 @@
+"""Figures: the same bytes each time, no words over one another, missing cells shown."""
+
+from __future__ import annotations
+
+import itertools
+import xml.etree.ElementTree as ET
+from fractions import Fraction
+from typing import Any
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from fixtures.report_store import Rows, grid, study
+
+from reports.analysis import Analysis, Drawing, analyse
+from reports.figures import ITEMS, style
+from reports.files import open_store
+
+
+def dense() -> Rows:
+    """Many ratios up to 9, eight multipliers, single seeds, a name with signs of other languages."""
+    rows = Rows()
+    ratios = [
+        Fraction(text) for text in ("0", "1/20", "1/10", "1/5", "3/10", "1/2", "7/10", "1", "3/2", "7/3", "4", "9")
+    ]
+    for cell in grid(("digits",), ratios, (1, 2, 4, 8, 16, 32, 64, 128), (0,), law="next_class", model="$x_1$ #中"):
+        if cell.multiplier not in (2, 4) or cell.ratio != Fraction(1, 2):
+            rows.publish(cell, kept=cell.multiplier == 1)
+    return rows
+
+
+@pytest.fixture(scope="module", params=["study", "dense"])
+def analysis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    rows = study() if request.param == "study" else dense()
+    return analyse(open_store(rows.write(tmp_path_factory.mktemp("figures") / "store", one_file=True)))
+
+
+def drawings(analysis: Analysis) -> list[Drawing]:
+    return [drawing for section in analysis.sections for drawing in section.drawings]
+
+
+def test_every_kind_is_drawn(analysis: Analysis) -> None:
+    assert [drawing.item.name for drawing in drawings(analysis)] == [item.name for item in ITEMS]
+
+
+def test_the_same_points_give_the_same_bytes_whatever_the_users_settings(analysis: Analysis) -> None:
+    for drawing in drawings(analysis):
+        with style.settings():
+            once = style.svg(drawing.item.draw(drawing.strips))
+        with matplotlib.rc_context({"font.size": 22, "svg.fonttype": "none", "lines.linewidth": 9}), style.settings():
+            again = style.svg(drawing.item.draw(drawing.strips))
+        assert once == again
+        root = ET.fromstring(once)
+        assert root.tag.endswith("svg")
+        assert b"<text" not in once  # words are outlines: a reader needs no font
+
+
+def words(figure: Any) -> list[tuple[str, Any]]:
+    """All words that are shown, with their boxes on the canvas."""
+    import matplotlib.text
+
+    renderer = figure.canvas.get_renderer()
+    found = []
+    for text in figure.findobj(matplotlib.text.Text):
+        if text.get_text().strip() and text.get_visible():
+            box = text.get_window_extent(renderer)
+            if box.width > 0 and box.height > 0:
+                found.append((text.get_text(), box))
+    return found
+
+
+def test_no_word_lies_on_another_or_off_the_page(analysis: Analysis) -> None:
+    for drawing in drawings(analysis):
+        with style.settings():
+            figure = drawing.item.draw(drawing.strips)
+            figure.canvas.draw()
+            shown = words(figure)
+        page = figure.bbox
+        for text, box in shown:
+            assert box.x0 >= page.x0 - 1, text
+            assert box.x1 <= page.x1 + 1, text
+            assert box.y0 >= page.y0 - 1, text
+            assert box.y1 <= page.y1 + 1, text
+        for (text, box), (other, another) in itertools.combinations(shown, 2):
+            apart = (
+                box.x1 <= another.x0 + 1 or another.x1 <= box.x0 + 1
+                or box.y1 <= another.y0 + 1 or another.y1 <= box.y0 + 1
+            )  # fmt: skip
+            assert apart, (drawing.name, text, other)
+
+
+def test_everything_measured_lies_within_its_panel(analysis: Analysis) -> None:
+    for drawing in drawings(analysis):
+        with style.settings():
+            figure = drawing.item.draw(drawing.strips)
+        axes = iter(figure.axes)
+        for strip in drawing.strips:
+            for panels in drawing.item.panels:
+                low, high = next(axes).get_ylim()
+                for point in strip.points[panels.quantity]:
+                    for value in (point.mean, point.low, point.high, point.test_low, point.test_high):
+                        assert value is None or low < value < high
+
+
+def test_missing_cells_are_counted_above_their_panel(analysis: Analysis) -> None:
+    for drawing in drawings(analysis):
+        with style.settings():
+            figure = drawing.item.draw(drawing.strips)
+        axes = iter(figure.axes)
+        for strip in drawing.strips:
+            for panels in drawing.item.panels:
+                told = sorted(text.get_text() for text in next(axes).texts if "/" in text.get_text())
+                points = strip.points[panels.quantity]
+                assert told == sorted(f"{point.n}/{point.of}" for point in points if not point.complete)
+
+
+def test_colours_differ_in_grey_or_by_marker() -> None:
+    looks = [style.look(index) for index in range(56)]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 56
+    for one, other in itertools.combinations(looks[:7], 2):
+        grey = [
+            float(np.dot(matplotlib.colors.to_rgb(look["color"]), (0.2126, 0.7152, 0.0722))) for look in (one, other)
+        ]
+        assert one["marker"] != other["marker"] or abs(grey[0] - grey[1]) > 0.15
