@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from sweep.cli.live import Watch
 from sweep.cli.options import DataOption, SetOption, SpacePath, StoreOption, WhereOption, data_root, load
 from sweep.cli.output import complain, duration, say
 from sweep.errors import BadInputError
-from sweep.plan import Plan, make_plan
+from sweep.plan import Entry, Plan, make_plan
 from sweep.store.store import create, find
 
 FAILED, INTERRUPTED = 1, 130
@@ -111,7 +111,7 @@ def _train(
         run = Run(plan, entries, opened, cluster, context, rates, watch.settled)
         with _signals(run), watch.over(run):
             outcome = run.execute()
-    _conclude(outcome, plan, watch, space, location)
+    _conclude(outcome, plan, entries, watch, space, location)
 
 
 def _nothing_to_do(plan: Plan, space: Path, location: str) -> None:
@@ -129,7 +129,7 @@ def _nothing_to_do(plan: Plan, space: Path, location: str) -> None:
     raise typer.Exit(0)
 
 
-def _conclude(outcome: Any, plan: Plan, watch: Watch, space: Path, location: str) -> None:
+def _conclude(outcome: Any, plan: Plan, entries: Sequence[Entry], watch: Watch, space: Path, location: str) -> None:
     parts = [f"{outcome.done} done"] + [
         f"{number} {name}"
         for name, number in (("failed", outcome.failed), ("blocked", outcome.blocked), ("left", outcome.left))
@@ -146,7 +146,10 @@ def _conclude(outcome: Any, plan: Plan, watch: Watch, space: Path, location: str
         raise typer.Exit(INTERRUPTED)
     if outcome.left:
         say(f"{outcome.left} trials came to no end; `sweep run {space} --store {location}` goes on")
-    before = plan.counts["failed"] if not watch.failures else 0
+    ran = {entry.id for entry in entries}
+    before = sum(entry.status in {"failed", "blocked"} and entry.id not in ran for entry in plan.entries)
+    if before:
+        say(f"{before} trials of this grid failed, or are blocked, since an earlier run")
     if outcome.failed or outcome.blocked or outcome.left or before:
         say(
             f"`sweep show ID --store {location}` has the traceback, "
