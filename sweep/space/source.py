@@ -209,14 +209,19 @@ def read(path: Path) -> Source:
             raise BadInputError(f"{path}: is a folder; name a grid file (.yaml)")
         if path.stat().st_size > MAX_BYTES:
             raise BadInputError(f"{path}: larger than {MAX_BYTES:,} bytes; a grid file is a page of YAML")
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise BadInputError(f"{path}: no such grid file") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{path}: not UTF-8 text") from None
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse(text, str(path))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadInputError(
+            f"{path}:{line}: not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        ) from None
+    return parse(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
 
 
 def scalar(text: str) -> Any:

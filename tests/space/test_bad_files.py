@@ -52,8 +52,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="is a folder; name a grid file"):
         read(tmp_path)
     latin = tmp_path / "latin.yaml"
-    latin.write_bytes("name: caf\xe9\n".encode("latin-1"))
-    with pytest.raises(BadInputError, match="not UTF-8 text"):
+    latin.write_bytes("name: x\nabout: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(BadInputError, match=r"latin\.yaml:2: not UTF-8 text \(byte 0xe9\)"):
         read(latin)
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * (MAX_BYTES + 1))

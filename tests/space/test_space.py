@@ -64,11 +64,11 @@ def test_a_shared_trial_is_listed_once_under_the_first_group_of_the_file_with_it
 
 def test_a_chain_of_needs_as_long_as_a_file_allows(load: Load) -> None:
     text = "".join(
-        group(f"needs: {{judge: {{group: g{n + 1}}}}}" if n < 1499 else "", name=f"g{n}") for n in range(1500)
+        group(f"needs: {{judge: {{group: g{n + 1}}}}}" if n < 1099 else "", name=f"g{n}") for n in range(1100)
     )
     space = load(HEAD + text)
     position = {trial.id: index for index, trial in enumerate(space.trials)}
-    assert space.trials[0].group == "g1499"
+    assert space.trials[0].group == "g1099"
     assert all(position[other] < position[trial.id] for trial in space.trials for other in trial.needs.values())
     assert [trial.id for trial in space.trials] == [t.id for t in needed_first({t.id: t for t in space.trials})]
 

@@ -192,7 +192,7 @@ def test_a_clean_trial_has_no_law(ratio: object) -> None:
 
 
 def test_a_noisy_trial_keeps_its_law() -> None:
-    laws = [
+    laws: list[dict[str, Any]] = [
         {"law": "next_class"},
         {"law": "uniform_wrong"},
         {"law": "next_class", "refresh": "frozen"},
