@@ -40,6 +40,13 @@ class Floor:
 
 NO_FLOOR = Floor(None, "none")
 
+LARGEST = 1e100  # beyond it the square of a value overflows, and a run has diverged as surely as at infinity
+
+
+def finite(value: float | None) -> bool:
+    """Whether a value can enter a mean."""
+    return value is not None and math.isfinite(value) and abs(value) < LARGEST
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -125,4 +132,4 @@ def _classes(noise: floors.Noise, predictions: Predictions | None) -> int | None
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return value if finite(value) else None

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from reports import text
 from reports.cells import FigureSet, Panel
-from reports.measures import SHARES, Measured
+from reports.measures import SHARES, Measured, finite
 from reports.statistics import Estimate, estimate, wilson
 
 
@@ -74,10 +74,10 @@ def _point(
     cells = {seed: panel.trials.get((ratio, multiplier, seed)) for seed in view.seeds}
     here = [measured[trial.id] for trial in cells.values() if trial is not None]
     values = [value for value in (one.value(quantity) for one in here) if value is not None]
-    finite = [value for value in values if math.isfinite(value)]
-    found = estimate(finite) if len(finite) == len(values) else Estimate(len(finite), None, None, None)
+    usable = [value for value in values if finite(value)]
+    found = estimate(usable) if len(usable) == len(values) else Estimate(len(usable), None, None, None)
     floors = [one.floor(quantity) for one in here]
-    known = [floor.value for floor in floors if floor.value is not None and math.isfinite(floor.value)]
+    known = [floor.value for floor in floors if floor.value is not None and finite(floor.value)]
     floor = estimate(known)
     examples = {one.examples for one in here if one.examples is not None}
     size = min(examples) if examples else None
@@ -92,9 +92,9 @@ def _point(
         batch=next((one.trial.batch for one in here), None),
         of=len(view.seeds),
         trials=len(here),
-        n=len(finite),
+        n=len(usable),
         undefined=len(here) - len(values),
-        not_finite=len(values) - len(finite),
+        not_finite=len(values) - len(usable),
         mean=found.mean,
         low=found.low,
         high=found.high,

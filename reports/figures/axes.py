@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -193,13 +194,17 @@ def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], rat
 
     lines = 0
     across = blended_transform_factory(axes.transData, axes.transAxes)
-    tight = len(ratios) > 12  # no room for words: the marks alone, the table has the numbers
+    places = [_place(list(map(float, ratios)), float(ratio)) for ratio in ratios]
+    room = TICK_GAP * (places[-1] - places[0])
     for index, multiplier in enumerate(multipliers):
         odd = [point for point in points if point.multiplier == multiplier and not point.complete]
         if not odd:
             continue
         look = style.look(index)
         base = offset_copy(across, fig=axes.figure, y=5 + 7.5 * lines, units="points")
+        at = [places[ratios.index(point.ratio)] for point in odd]
+        # Without room for words the marks stand alone; the table has the numbers.
+        tight = any(after - before < room for before, after in itertools.pairwise(at))
         for point in odd:
             mark = offset_copy(base, fig=axes.figure, x=0 if tight else -5.5, units="points")
             hollow = {"marker": look["marker"], "markerfacecolor": "white", "markersize": 3.4}
