@@ -8,12 +8,11 @@ batches. pytest shows what differs if you register ``contracts.trainer`` for ass
 from __future__ import annotations
 
 import copy
-import io
 import json
 import math
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from contracts.states import damaged, differences, leaves, nested, plain, reloaded, same_tensor, tensors
 
 from trainers.errors import DivergedError, StateError
 from trainers.protocol import Family, Metric, Trainer
@@ -295,26 +295,6 @@ class TrainerContract:
         assert [one.content for one in artifacts] == [one.content for one in trainer.artifacts()]
 
 
-def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted fields as nested mappings."""
-    found: dict[str, Any] = {}
-    for key, value in fields.items():
-        *parents, last = key.split(".")
-        inner = found
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = value
-    return found
-
-
-def reloaded(state: Mapping[str, Any]) -> Any:
-    """The state after a file: saved, and loaded without unpickling code."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=True)
-
-
 def snapshot(trainer: Trainer) -> dict[str, Any]:
     """All that a trainer shows, with a copy of its state."""
     state = copy.deepcopy(trainer.state_dict())
@@ -336,75 +316,6 @@ def global_states() -> tuple[Any, ...]:
     """The random states that libraries share, comparable."""
     legacy = np.random.get_state(legacy=False)
     return random.getstate(), repr(legacy), torch.get_rng_state().numpy().tobytes()
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and value of all that is no mapping, list or tuple."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from leaves(inner, f"{path}/{key}")
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from leaves(inner, f"{path}/{number}")
-    else:
-        yield path, value
-
-
-def plain(value: Any) -> bool:
-    return value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)
-
-
-def tensors(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    return {path: value.clone() for path, value in leaves(state) if isinstance(value, torch.Tensor)}
-
-
-def same_tensor(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Bit for bit: kind, shape and bytes, so that -0.0 is not 0.0."""
-    if one.dtype != other.dtype or one.shape != other.shape:
-        return False
-    raw = [tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)]
-    return torch.equal(*raw)
-
-
-def differences(one: Any, other: Any) -> list[str]:
-    """Paths at which two nested values differ, bit for bit; empty where they are the same."""
-    mine, theirs = dict(leaves(one)), dict(leaves(other))
-    found = [f"{path}: only in one" for path in sorted(mine.keys() ^ theirs.keys())]
-    for path in sorted(mine.keys() & theirs.keys()):
-        a, b = mine[path], theirs[path]
-        if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-            if not same_tensor(a, b):
-                found.append(path)
-        elif type(a) is not type(b) or a != b:
-            found.append(f"{path}: {a!r:.60} and {b!r:.60}")
-    return found
-
-
-def damaged(state: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Copies of a state, each with one thing wrong, and what it is."""
-    for key in state:
-        yield f"no {key!r}", {name: value for name, value in state.items() if name != key}
-        yield f"{key!r} replaced by None", {**state, key: None}
-    for path, value in leaves(state):
-        keys = path.split("/")[1:]
-        if isinstance(value, torch.Tensor):
-            wider = torch.zeros((*value.shape, 2), dtype=value.dtype)
-            yield f"{path} of another shape", replaced_at(state, keys, wider)
-            if value.is_floating_point():
-                yield f"{path} not finite", replaced_at(state, keys, torch.full_like(value, math.nan))
-        elif type(value) is int:
-            yield f"{path} negative", replaced_at(state, keys, -1)
-            yield f"{path} as text", replaced_at(state, keys, str(value))
-
-
-def replaced_at(state: Any, keys: Sequence[str], value: Any) -> Any:
-    """A copy of nested mappings and lists with the value at ``keys`` replaced."""
-    if not keys:
-        return value
-    if isinstance(state, Mapping):
-        pairs = state.items()
-        return {name: replaced_at(inner, keys[1:], value) if str(name) == keys[0] else inner for name, inner in pairs}
-    return [replaced_at(inner, keys[1:], value) if str(i) == keys[0] else inner for i, inner in enumerate(state)]
 
 
 def with_build(case: Case, wrap: Callable[[Trainer], Trainer]) -> Case:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contracts.trainer import Case, TrainerContract, differences, finished, nested, reloaded, values
+from contracts.states import differences, nested, reloaded
+from contracts.trainer import Case, TrainerContract, finished, values
 
 from sweep.revision import source_digests
 from trainers import streams
