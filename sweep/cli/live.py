@@ -34,6 +34,7 @@ class Watch:
     def __post_init__(self) -> None:
         self._begun = time.monotonic()
         self._plain = not console().is_terminal
+        self._note = ""
 
     def settled(self, settled: Settled) -> None:
         if settled.state is State.DONE:
@@ -44,6 +45,12 @@ class Watch:
                 say(f"failed {settled.task.id}: {settled.reason}")
         else:
             self.blocked += 1
+
+    def note(self, text: str) -> None:
+        """Say something that stays to be seen while the run lasts."""
+        self._note = text
+        if self._plain:
+            say(text)
 
     @contextmanager
     def over(self, run: Run) -> Iterator[None]:
@@ -76,7 +83,10 @@ class Watch:
 
     def line(self, run: Run) -> str:
         """The state of a run in one line."""
-        text = f"{self.done}/{self.total} done, {len(run.running)} running"
+        started = run.running or self.done or self.failures
+        text = (
+            f"{self.done}/{self.total} done, {f'{len(run.running)} running' if started else 'processes are starting'}"
+        )
         if self.failures:
             text += f", {len(self.failures)} failed"
         if self.blocked:
@@ -109,11 +119,13 @@ class Watch:
             parts.append(Text(f"and {len(running) - SHOWN_RUNNING} more", style="dim"))
         for trial, reason in list(self.failures.items())[-SHOWN_FAILURES:]:
             parts.append(Text(clean(f"failed {trial}: {reason}"), style="red", no_wrap=True, overflow="ellipsis"))
+        if self._note:
+            parts.append(Text(self._note, style="bold"))
         return Group(*parts)
 
     def _rate(self) -> str:
         minutes = (time.monotonic() - self._begun) / 60
-        return f"{self.done / minutes:.1f} trials/min" if minutes > 0 and self.done else "no trial ended yet"
+        return f"{self.done / minutes:.1f} trials/min" if minutes > 0 and self.done else "no trial has ended yet"
 
 
 def remaining_seconds(run: Run) -> float | None:

@@ -14,7 +14,7 @@ import typer
 
 from sweep.cli.live import Watch
 from sweep.cli.options import DataOption, SetOption, SpacePath, StoreOption, WhereOption, data_root, load
-from sweep.cli.output import complain, duration, say
+from sweep.cli.output import duration, say
 from sweep.errors import BadInputError
 from sweep.plan import Entry, Plan, make_plan
 from sweep.store.store import create, find
@@ -109,7 +109,7 @@ def _train(
         context = Context(str(opened.root.absolute()), str(root) if root else None, attempt_id(), git_revision())
         watch = Watch(total=len(entries))
         run = Run(plan, entries, opened, cluster, context, rates, watch.settled)
-        with _signals(run), watch.over(run):
+        with _signals(run, watch), watch.over(run):
             outcome = run.execute()
     _conclude(outcome, plan, entries, watch, space, location)
 
@@ -159,7 +159,7 @@ def _conclude(outcome: Any, plan: Plan, entries: Sequence[Entry], watch: Watch, 
 
 
 @contextmanager
-def _signals(run: Any) -> Iterator[None]:
+def _signals(run: Any, watch: Watch) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) asks the packs to close, the second leaves at once."""
     asked = threading.Event()
 
@@ -167,7 +167,7 @@ def _signals(run: Any) -> Iterator[None]:
         if asked.is_set():
             os._exit(INTERRUPTED)
         asked.set()
-        complain("stopping: trials at work are written down as interrupted (again to leave at once)")
+        watch.note("stopping: trials at work are written down as interrupted (again to leave at once)")
         run.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
