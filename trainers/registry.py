@@ -53,7 +53,15 @@ def module(kind: str, name: str) -> str:
 
 @cache
 def _points(kind: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUPS[kind])}
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUPS[kind]):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:  # which of the two would win hangs on the order of the path
+            raise SpecError(
+                f"the {kind} {point.name!r} is registered twice, as {other.value} and as {point.value}; "
+                "uninstall one of the two packages or rename its entry point"
+            )
+    return found
 
 
 @cache

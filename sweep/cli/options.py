@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,20 +51,18 @@ def _from_environment() -> Path | None:
     return Path(value) if value else None
 
 
-def pairs(given: list[str] | None, option: str) -> dict[str, list[Any]]:
-    """``field=value`` texts as field -> values, read by the rules of grid files.
+def pairs(given: list[str] | None, option: str) -> dict[str, list[str]]:
+    """``field=value`` texts as field -> values, still as texts.
 
     Raises:
         BadInputError: a text without ``=``.
     """
-    from sweep.space.source import scalar
-
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[str]] = {}
     for text in given or []:
         field, mark, value = text.partition("=")
         if not mark or not field.strip():
             raise BadInputError(f"{option} {text!r}: write field=value, such as noise.ratio=0.5")
-        found.setdefault(field.strip(), []).append(scalar(value))
+        found.setdefault(field.strip(), []).append(value)
     return found
 
 
@@ -75,12 +73,13 @@ def load(path: Path, where: list[str] | None, overrides: list[str] | None) -> Sp
         BadInputError: the file or an option is wrong.
     """
     from sweep.space import load_space
+    from sweep.space.source import scalar
     from sweep.space.select import select
 
     sets = pairs(overrides, "--set")
     twice = next((field for field, values in sets.items() if len(values) > 1), None)
     if twice is not None:
         raise BadInputError(f"--set {twice} is given {len(sets[twice])} times; a field has one value")
-    space = load_space(path, {field: values[0] for field, values in sets.items()})
+    space = load_space(path, {field: scalar(values[0], f"--set {field}") for field, values in sets.items()})
     wanted = pairs(where, "--where")
     return select(space, wanted) if wanted else space

@@ -224,10 +224,10 @@ def read(path: Path) -> Source:
     return parse(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
 
 
-def scalar(text: str) -> Any:
-    """Read one value given on the command line, by the rules of grid files.
+def scalar(text: str, name: str = "option") -> Any:
+    """Read one value given on the command line as option ``name``, by the rules of grid files.
 
     Raises:
         BadInputError: the text is no YAML value.
     """
-    return parse(text, "option").data if text.strip() else None
+    return parse(text, name).data if text.strip() else None

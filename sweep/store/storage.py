@@ -95,6 +95,11 @@ class LocalStorage:
         except OSError as error:
             raise self.fault("list", folder, error) from error
 
+    def below(self, folder: str) -> list[str]:
+        """Everything in ``folder`` and its folders, what is inside before what it is in; names as from the root."""
+        paths = sorted(self.path(folder).rglob("*"), key=lambda path: (-len(path.parts), path))
+        return [path.relative_to(self.root).as_posix() for path in paths]
+
     def remove(self, name: str) -> None:
         """Remove a file or an empty folder; nothing happens where there is none.
 

@@ -150,8 +150,8 @@ class Store:
         name = names.part_name(trial, attempt)
         for table in ("metrics", "artifacts"):
             self.storage.remove(f"{table}/{name}{names.SUFFIX}")
-        for file in self.storage.names(f"files/{name}"):
-            self.storage.remove(f"files/{name}/{file}")
+        for path in self.storage.below(f"files/{name}"):
+            self.storage.remove(path)
         self.storage.remove(f"files/{name}")
 
     def write_revision(self, digest: str, content: str) -> None:

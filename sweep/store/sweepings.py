@@ -51,7 +51,7 @@ def _losing_parts(store: Store, winners: Set[str], working: Set[str], before: fl
             if len(pieces) == 2 and not names.is_compacted(part) and part not in winners and pieces[1] not in working:
                 paths[part].append(f"{folder}/{listed}")
     for part, found in paths.items():
-        inside = [f"{path}/{name}" for path in found if path.startswith("files/") for name in store.storage.names(path)]
+        inside = [name for path in found if path.startswith("files/") for name in store.storage.below(path)]
         times = [store.storage.modified(path) for path in [*found, *inside]]
         if all(time is not None and time < before for time in times):
             yield part, found

@@ -101,6 +101,19 @@ def test_one_file_is_not_worth_a_merge(store: Store) -> None:
     assert files(store) == before
 
 
+def test_large_tables_are_merged_like_small_ones(store: Store) -> None:
+    """More than 100 rows a file take another way through the names of rows, and have statistics."""
+    for number in range(3):
+        publish(store, number)
+        rows = [metric(number, attempt_of(40 + number), step=step) for step in range(150)]
+        store.add("metrics", names.part_name(id_of(number), attempt_of(40 + number)), rows)
+        store.publish_trial(trial(number, attempt_of(40 + number), "f" * 12))
+    before = said(store)
+    assert compact(store).merged["metrics"] == 6
+    assert said(store) == before
+    assert len(named_rows(store, "metrics", names.part_name(id_of(1), attempt_of(41)))) == 150
+
+
 def test_the_same_rows_make_the_same_file(store: Store, tmp_path: Path) -> None:
     other = copy(store, tmp_path / "other")
     fill(store, range(4))

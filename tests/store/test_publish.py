@@ -47,7 +47,8 @@ def test_a_store_is_made_where_there_is_nothing(tmp_path: Path) -> None:
 
 def test_a_crash_while_a_store_is_made_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "store"
-    true_mkdir, made = Path.mkdir, []
+    true_mkdir = Path.mkdir
+    made: list[Path] = []
 
     def mkdir(self: Path, *args: Any, **kwargs: Any) -> None:
         if len(made) == 3:
@@ -141,6 +142,22 @@ def test_first_wins(store: Store) -> None:
     row = trial_row(store, id_of(1))
     assert row is not None
     assert read_needs(row) == {}
+
+
+def test_a_latecomer_does_not_show_even_for_a_moment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the winner's file has long been merged, no second row is put in its place to be taken away again."""
+    publish(store, 1), publish(store, 2)
+    compact(store)
+    created: list[str] = []
+    true_create = LocalStorage.create
+
+    def create_(self: LocalStorage, name: str, content: bytes, **how: bool) -> bool:
+        created.append(name)
+        return true_create(self, name, content, **how)
+
+    monkeypatch.setattr(LocalStorage, "create", create_)
+    assert not publish(store, 1, attempt_of(9))
+    assert {name.partition("/")[0] for name in created} == {"attempts", "artifacts", "files", "metrics"}
 
 
 def test_eight_processes_publish_the_same_trials(store: Store) -> None:
@@ -277,6 +294,17 @@ def test_missing_artifacts_and_hostile_paths_are_refused(store: Store) -> None:
     store.publish_trial(trial(3))
     with pytest.raises(StoreError, match="leads out of the store"):
         artifact_paths(store, id_of(3), REVISION)
+
+
+def test_an_attempt_is_discarded_with_its_folders(store: Store) -> None:
+    write_results(store, 1)
+    part = names.part_name(id_of(1), attempt_of(1))
+    store.storage.create(f"files/{part}/images/deep/0.png", b"")
+    write_results(store, 1, attempt_of(2))
+    store.discard_attempt(id_of(1), attempt_of(1))
+    store.discard_attempt(id_of(1), attempt_of(1))
+    assert store.storage.names("files") == [names.part_name(id_of(1), attempt_of(2))]
+    assert store.storage.names("metrics") == [f"{names.part_name(id_of(1), attempt_of(2))}.parquet"]
 
 
 def test_what_a_revision_was_made_of_is_kept(store: Store) -> None:

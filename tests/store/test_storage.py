@@ -84,7 +84,8 @@ def test_a_crash_before_the_link_shows_no_part(
 def test_a_full_disk_is_said_and_leaves_nothing(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
-    true_write, written = os.write, []
+    true_write = os.write
+    written: list[int] = []
 
     def full(descriptor: int, content: memoryview) -> int:
         if written:

@@ -84,3 +84,20 @@ def test_plug_in_that_cannot_be_imported_is_named(plugged: None, name: str, plac
     ) as caught:
         registry.noise_law(name)
     assert isinstance(caught.value.__cause__, cause)
+
+
+def test_a_name_registered_twice_is_refused_unless_it_is_the_same_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(second: str) -> list[EntryPoint]:
+        return [EntryPoint("mine", "one.package:LAW", "noisegrid.noise"), EntryPoint("mine", second, "noisegrid.noise")]
+
+    for second, refused in (("one.package:LAW", False), ("other.package:LAW", True)):
+        monkeypatch.setattr(registry, "entry_points", lambda group, second=second: points(second))
+        registry._points.cache_clear()
+        if refused:
+            with pytest.raises(
+                SpecError, match=r"'mine' is registered twice, as one\.package:LAW and as other\.package"
+            ):
+                registry.names("noise law")
+        else:
+            assert registry.names("noise law") == ["mine"]
+    registry._points.cache_clear()
