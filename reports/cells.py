@@ -189,9 +189,9 @@ def _protocol(trial: Published) -> tuple[object, ...]:
 
 
 def parse_configuration(configuration: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Fields of a configuration for people: texts without their JSON quotes."""
+    """Fields of a configuration for people: texts without their JSON quotes, ``none`` for null."""
     shown = []
     for name, value in configuration:
         bare = json.loads(value)
-        shown.append((name, bare if isinstance(bare, str) else value))
+        shown.append((name, bare if isinstance(bare, str) else "none" if bare is None else value))
     return shown

@@ -235,7 +235,7 @@ def _notes(analysis: Analysis) -> list[str]:
 
 def _provenance(analysis: Analysis) -> list[list[str]]:
     trials = analysis.trials
-    rows = [["store digest", text.breakable(analysis.digest, 64)]]
+    rows = [["store digest", text.digest(analysis.digest)]]
     rows += _counted("git", (trial.git or "not recorded" for trial in trials))
     rows += _counted("processor", (trial.cpu or "not recorded" for trial in trials))
     rows += _counted("device", (trial.device or "not recorded" for trial in trials))
@@ -249,14 +249,14 @@ def _provenance(analysis: Analysis) -> list[list[str]]:
     by_family = sorted({(trial.family, trial.revision) for trial in trials})
     rows += [["revision", text.breakable(f"{family} {revision}")] for family, revision in by_family[:20]]
     data = sorted({(trial.dataset, trial.data_sha256) for trial in trials})
-    rows += [["data SHA-256", text.breakable(f"{dataset} {digest}")] for dataset, digest in data[:20]]
+    rows += [["data SHA-256", f"{text.breakable(dataset, 40)} {text.digest(found)}"] for dataset, found in data[:20]]
     return rows
 
 
 def _counted(name: str, values: Iterable[str]) -> list[list[str]]:
     counts = Counter(values)
     told = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{text.breakable(value, 80)}" + (f" ({times})" if len(told) > 1 else "") for value, times in told[:6]]
+    shown = [text.digest(value) + (f" ({times})" if len(told) > 1 else "") for value, times in told[:6]]
     more = [f"and {len(told) - 6} more"] if len(told) > 6 else []
     return [[text.breakable(name, 40), "; ".join([*shown, *more])]]
 

@@ -18,6 +18,8 @@ METRICS = {
     "channel_inverted_nll": "channel_inverted_nll",
     "inversion_boundary_share": "inversion_boundary_share",
 }
+#: Quantities that have floors: what is left of them at r = 0 is the floor of the clean trial itself.
+FLOORED = ("top1", "sampled_accuracy", "test_nll", "channel_inverted_nll")
 #: Excess damage -> the quantity it is the excess of. Observed less floor: above zero an NLL is worse than the
 #: channel alone explains, below zero an accuracy is.
 EXCESS = {"nll_excess": "test_nll", "sampled_excess": "sampled_accuracy"}
@@ -78,7 +80,7 @@ def measure(trial: Published, clean: CleanTrials, library: Library) -> Measured:
     own = library.of(trial)
     values = {quantity: trial.metrics.get(metric) for quantity, metric in METRICS.items() if metric in trial.metrics}
     if not trial.ratio:
-        found = {quantity: Floor(value, "own") for quantity, value in values.items()}
+        found = {quantity: Floor(values[quantity], "own") for quantity in FLOORED if quantity in values}
     else:
         reference = clean.reference(trial)
         found = {} if reference is None else _floors(trial, *reference, library.of(reference[0]))

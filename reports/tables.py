@@ -10,7 +10,7 @@ from typing import Any
 from reports import text
 from reports.analysis import Analysis, Drawing
 from reports.cells import parse_configuration
-from reports.measures import EXCESS, METRICS
+from reports.measures import EXCESS, FLOORED, METRICS
 from reports.points import COLUMNS, csv_row
 
 TRIAL_COLUMNS = (
@@ -40,15 +40,14 @@ def table_csv(drawings: Sequence[Drawing]) -> bytes:
 def trials_csv(analysis: Analysis) -> bytes:
     """A row a published trial: what it was, its final metrics, its floors and how they were had."""
     quantities = [*METRICS, *EXCESS]
-    floors = [quantity for quantity in METRICS if quantity != "inversion_boundary_share"]
     head = [*TRIAL_COLUMNS, *quantities]
-    head += [f"{quantity}_{what}" for quantity in floors for what in ("floor", "floor_kind", "floor_reference")]
+    head += [f"{quantity}_{what}" for quantity in FLOORED for what in ("floor", "floor_kind", "floor_reference")]
     rows = []
     for trial in analysis.trials:
         one = analysis.measured[trial.id]
         row: list[object] = [getattr(trial, name) for name in TRIAL_COLUMNS]
         row += [one.value(quantity) for quantity in quantities]
-        for quantity in floors:
+        for quantity in FLOORED:
             floor = one.floor(quantity)
             row += [floor.value, floor.kind, floor.reference]
         rows.append(row)

@@ -12,6 +12,7 @@ NOTHING = "–"
 LONGEST = 160  # characters of a value from a store that are shown
 UNBROKEN = 24  # characters without a space, after which a line may break
 MINUS = "\u2212"
+HASH = re.compile(r"[0-9a-f]{7,64}(-dirty)?")
 
 
 def clean(value: object, longest: int = LONGEST) -> str:
@@ -26,6 +27,11 @@ def breakable(value: object, longest: int = LONGEST) -> str:
     """As :func:`clean`, with invisible places to break in long words, so that no word leaves its column."""
     words = clean(value, longest).split(" ")
     return " ".join(word if len(word) <= UNBROKEN else "\u200b".join(_chunks(word)) for word in words)
+
+
+def digest(value: object) -> str:
+    """A hash in one piece, so that it can be copied; anything else as :func:`breakable`."""
+    return str(value) if HASH.fullmatch(str(value)) else breakable(value, 64)
 
 
 def plain(value: object, longest: int = 60) -> str:

@@ -73,8 +73,8 @@ def load(path: Path, where: list[str] | None, overrides: list[str] | None) -> Sp
         BadInputError: the file or an option is wrong.
     """
     from sweep.space import load_space
-    from sweep.space.source import scalar
     from sweep.space.select import select
+    from sweep.space.source import scalar
 
     sets = pairs(overrides, "--set")
     twice = next((field for field, values in sets.items() if len(values) > 1), None)

@@ -148,6 +148,7 @@ class Pack:
             return
         self.attempt = Attempt(job, self.context, self.store, taken.lease, self.cpus, self.gpus)
         self._slices = self.attempt.run()
+        self._renewer = Renewer(self.store, taken.lease)  # from the start: loading data may take longer than a lease
         self._begun = True
 
     def _after_death(self, job: Job, taken: Taken) -> Event | None:
@@ -193,8 +194,6 @@ class Pack:
             report.events.append(Event("failed", attempt.job.id, attempt.timings.total, reason.splitlines()[0]))
         else:
             attempt.timings.total += time.perf_counter() - before
-            if self._renewer is None:
-                self._renewer = Renewer(self.store, attempt.lease)
             return
         self._let_go()
 

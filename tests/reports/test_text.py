@@ -59,3 +59,10 @@ def test_signs_intervals_ratios_counts_and_lists() -> None:
     assert [text.listing(value) for value in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "none", "a", "a and b", "a, b and c",
     ]  # fmt: skip
+
+
+def test_a_hash_stays_in_one_piece() -> None:
+    for value in ("0123abc", "a" * 64, "0" * 40 + "-dirty"):
+        assert text.digest(value) == value
+    assert "\u200b" in text.digest("W" * 64)
+    assert text.digest("#evil\n") == "#evil"
