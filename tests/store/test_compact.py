@@ -157,12 +157,13 @@ def test_rows_are_found_by_name_before_and_after(store: Store) -> None:
 def prepared(store: Store) -> None:
     """Single files, compacted ones enough to be merged again, a loser's results, an old lease: work for every step."""
     for number in (0, 2):
-        fill(store, range(number, number + 2))
+        for each in (number, number + 1):
+            publish(store, each)
         compact(store)
-    fill(store, range(4, 7))
-    write_results(store, 6, attempt_of(77))
-    add_event(store, 6, "raised", attempt_of(77))
-    lease = dead_lease(6, attempt_of(6))
+    fill(store, range(4, 6))
+    write_results(store, 5, attempt_of(77))
+    add_event(store, 5, "raised", attempt_of(77))
+    lease = dead_lease(5, attempt_of(5))
     store.storage.create(lease.name, leasing._encode(lease))
 
 
@@ -180,6 +181,7 @@ def test_a_crash_after_any_step_loses_nothing(store: Store, tmp_path: Path, no_f
     steps = straight_storage.count
     assert steps > 40
     final = everything(straight)
+    assert digest(straight) == sum_before
     for at in range(steps):
         root = tmp_path / f"crash{at}"
         shutil.copytree(store.root, root)
@@ -189,17 +191,15 @@ def test_a_crash_after_any_step_loses_nothing(store: Store, tmp_path: Path, no_f
         seen = said(torn)
         seen["names"].pop("metrics"), seen["names"].pop("artifacts")
         assert seen == want, f"step {at}"
-        assert digest(torn) == sum_before, f"step {at}"
         assert not torn.publish_trial(trial(0, attempt_of(99))), f"step {at}"
         assert torn.published(id_of(5), REVISION), f"step {at}"
         _compact_all(torn)
         assert everything(torn) == final, f"step {at}"
-        assert digest(torn) == sum_before, f"step {at}"
         shutil.rmtree(root)
 
 
 def test_no_row_is_read_twice_once_a_compaction_has_been_repeated(store: Store, tmp_path: Path, no_fsync: None) -> None:
-    fill(store, range(4))
+    fill(store, range(2))
     probe = copy(store, tmp_path / "probe")
     dying = DyingStorage(probe.root)
     compact(Store(dying))
@@ -209,7 +209,7 @@ def test_no_row_is_read_twice_once_a_compaction_has_been_repeated(store: Store, 
         with pytest.raises(Crash):
             compact(Store(DyingStorage(root, at)))
         compact(open_store(str(root)))
-        for table, count in (("trials", 4), ("metrics", 8), ("attempts", 8), ("artifacts", 4), ("checks", 4)):
+        for table, count in (("trials", 2), ("metrics", 4), ("attempts", 4), ("artifacts", 2), ("checks", 2)):
             assert len(read_table(open_store(str(root)), table)) == count, (at, table)
 
 
@@ -250,10 +250,11 @@ def turns(store: Store, root: Path, work: Any) -> int:
 
 
 def test_a_second_compaction_at_any_moment_does_no_harm(store: Store, tmp_path: Path, no_fsync: None) -> None:
-    fill(store, range(2))
-    compact(store)
-    fill(store, range(2, 4))
-    want, sum_before = said(store), digest(store)
+    for number in range(4):
+        publish(store, number, with_artifact=False)
+        if number == 1:
+            compact(store)
+    want = said(store)
     for at in range(turns(store, tmp_path / "count", lambda one: compact(one, many=2))):
         root = tmp_path / f"at{at}"
         other = copy(store, root)
@@ -270,7 +271,6 @@ def test_a_second_compaction_at_any_moment_does_no_harm(store: Store, tmp_path: 
         assert len(read_table(seen, "trials")) == 5, at
         assert len(read_table(seen, "metrics")) == 10, at
         assert artifact_paths(seen, id_of(50), REVISION), at
-        assert digest(seen) != sum_before
         shutil.rmtree(root)
 
 
@@ -316,6 +316,7 @@ def test_a_compaction_at_any_moment_of_publishing_keeps_one_winner(
             won = publish(Store(Meddling(root, at, lambda other=other: compact(other))), 5, attempt_of(90))
             assert won is not late, at
             seen = open_store(str(root))
+            assert len(read_table(seen, "trials")) == 3, at
             compact(seen, clock=later)
             row = trial_row(seen, id_of(5), REVISION)
             assert row is not None
