@@ -135,7 +135,10 @@ def test_compacted_files_are_merged_when_there_are_many(store: Store) -> None:
     assert counts == [1, 2, 3, 4, 1, 2]  # 4 compacted and 2 fresh ones become 1
     assert len(store.index().published) == 12
     assert len(read_table(store, "trials")) == 12
-    assert {table: len(listed) for table, listed in files(store).items()} == dict.fromkeys(names.TABLES, 2)
+    for table, listed in files(store).items():
+        assert len(listed) == 2
+        lists = store.storage.names(f"compacted/{table}")
+        assert lists == [name.replace(names.SUFFIX, names.LIST_SUFFIX) for name in listed]
 
 
 def test_rows_are_found_by_name_before_and_after(store: Store) -> None:
@@ -272,6 +275,70 @@ def test_a_second_compaction_at_any_moment_does_no_harm(store: Store, tmp_path: 
         assert len(read_table(seen, "metrics")) == 10, at
         assert artifact_paths(seen, id_of(50), REVISION), at
         shutil.rmtree(root)
+
+
+def test_compacted_files_that_overlap_are_merged(store: Store, tmp_path: Path) -> None:
+    """Two compactions at one time, one of which saw a file more."""
+    fill(store, range(2))
+    other = copy(store, tmp_path / "other")
+    compact(other)
+    fill(store, range(2, 3))
+    compact(store)
+    shutil.copytree(other.root, store.root, dirs_exist_ok=True)
+    assert len(read_table(store, "trials")) == 5
+    assert digest(open_store(str(store.root))) == digest(store)
+    compact(store)
+    assert [len(listed) for listed in files(store).values()] == [1] * 5
+    assert [len(read_table(store, table)) for table in names.TABLES] == [3, 6, 6, 3, 3]
+
+
+class Between(LocalStorage):
+    """A storage that lets something else happen right before the first look at that name."""
+
+    def __init__(self, root: Path, name: str, meddle: Any) -> None:
+        super().__init__(root)
+        self.name, self.meddle = name, meddle
+
+    def _look(self, name: str) -> None:
+        if name == self.name:
+            self.name = ""
+            self.meddle()
+
+    def read(self, name: str) -> bytes | None:
+        self._look(name)
+        return super().read(name)
+
+    def names(self, folder: str) -> list[str]:
+        self._look(folder)
+        return super().names(folder)
+
+
+def test_a_latecomer_in_the_place_of_a_merged_trial_is_not_merged(store: Store) -> None:
+    """Listed as the winner's file, merged elsewhere, and read as that of a worker about to withdraw."""
+    fill(store, range(3))
+    last = max(range(3), key=id_of)  # the others have been read by then, so that nothing is found to have vanished
+    row, name = trial_row(store, id_of(last), REVISION), names.trial_name(id_of(last), REVISION)
+
+    def meddle() -> None:
+        compact(store)
+        store.add("trials", name, [trial(last, attempt_of(50))])
+
+    compact(Store(Between(store.root, f"trials/{name}.parquet", meddle)))
+    store.storage.remove(f"trials/{name}.parquet")  # as its worker does
+    rows = [each for each in read_table(store, "trials").to_pylist() if each["id"] == id_of(last)]
+    assert {each["attempt"] for each in rows} == {attempt_of(last)}
+    assert trial_row(store, id_of(last), REVISION) == row
+
+
+def test_what_is_published_while_losers_are_looked_for_is_kept(store: Store) -> None:
+    """A worker that slept for an hour between its metrics and its trial, and awakes just now."""
+    paths = loser(store)
+    awakes = Between(store.root, "leases", lambda: store.publish_trial(trial(9)))
+    compact(Store(awakes), clock=later)
+    assert awakes.name == ""
+    assert paths <= everything(store)
+    compact(store, clock=later)
+    assert paths <= everything(store)
 
 
 def test_publishing_at_any_moment_of_a_compaction_keeps_one_winner(

@@ -218,6 +218,15 @@ def test_a_taker_that_is_overtaken_gives_way(store: Store) -> None:
     assert store.storage.names("leases") == [Path(above.name).name]
 
 
+def test_a_dead_lease_above_ours_is_taken_over_in_its_turn(store: Store) -> None:
+    """Below it ours would be nobody's: others look at the highest only."""
+    above = replace(distant(renewed=0), generation=5)
+    slow = Slow(store.root, lambda: write(store, above))
+    got = leasing.take(slow, TRIAL, REVISION, attempt_of(7), "run", clock=Clock())
+    assert isinstance(got, Taken)
+    assert (got.lease.generation, got.dead) == (6, above)
+
+
 @pytest.mark.parametrize("dead", [False, True])
 def test_of_many_takers_one_wins(store: Store, dead: bool) -> None:
     if dead:
