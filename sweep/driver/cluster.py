@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sweep.driver.address import check_address
@@ -27,6 +30,9 @@ TUNE_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+
+ASK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ def connected(address: str | None, cpus: int | None = None, gpus: int | None = N
     if address != "local" and (cpus is not None or gpus is not None):
         raise BadInputError("--cpus and --gpus size a Ray that is started here; leave them out with --address")
     os.environ.update(TUNE_SETTINGS)
+    if address != "local":
+        _use_token(address)
     with _quiet():
         import ray
 
@@ -104,13 +112,41 @@ def connected(address: str | None, cpus: int | None = None, gpus: int | None = N
             )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster at {address!r}"
-            raise ClusterError(f"{what}: {first[:300]}") from error
+            if address == "local":
+                raise ClusterError(f"Ray does not start on this machine: {first[:300]}") from error
+            raise ClusterError(f"no Ray cluster at {address!r}: {first[:300]}") from error
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(tuple((float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in nodes))
     finally:
         ray.shutdown()
+
+
+def _use_token(address: str) -> None:
+    """Show a token to a cluster that asks for one, as ``ray start`` makes it do where one is at hand (Ray 2.60).
+
+    Ray would otherwise retry for 20 s, and workers of a cluster that asks for none do not start with one. So the
+    cluster is asked first, in a process of its own, for a process cannot change its mind about tokens.
+
+    Raises:
+        ClusterError: the cluster asks for a token and there is none.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--skip-version-check"]
+    with contextlib.suppress(subprocess.TimeoutExpired):  # then joining it will tell
+        asked = subprocess.run(
+            [*command, "--address", address], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
+        )
+        if "AuthenticationError" not in asked.stderr:
+            return
+        given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+        if not given and not (Path.home() / ".ray" / "auth_token").is_file():
+            raise ClusterError(
+                f"the Ray cluster at {address!r} asks for a token; set RAY_AUTH_TOKEN_PATH to a file with it, "
+                "or put it into ~/.ray/auth_token"
+            )
+        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 @contextlib.contextmanager
