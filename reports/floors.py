@@ -18,6 +18,7 @@ import numpy.typing as npt
 from reports.channels import argmax_threshold, replacement
 
 Vector = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 Argmax = Literal["kept", "tie", "lost", "unknown"]
 
 
@@ -34,19 +35,19 @@ class Noise:
 class Clean:
     """A clean model's predictions on the test set, [examples] each.
 
-    ``truth`` is p(y), ``previous`` p(y - 1 mod n), ``replaced`` sum_k p(k) W[k, y] for the map ``mapping`` of the
-    trial that stored them; None where it has no map.
+    ``labels`` are the true classes y, ``truth`` is p(y), ``previous`` p(y - 1 mod n), ``whole`` all of p,
+    [examples, classes], None where it was not kept.
     """
 
     classes: int
+    labels: Labels
     truth: Vector
     previous: Vector
-    replaced: Vector | None = None
-    mapping: tuple[object, ...] | None = None
+    whole: Vector | None = None
 
 
 def moved(clean: Clean, noise: Noise) -> Vector | None:
-    """sum_k p(k) W[k, y] an example, [examples]; None where the law is unknown or its map is not the stored one."""
+    """sum_k p(k) W[k, y] an example, [examples]; None where the law is unknown or takes more of p than was kept."""
     n = clean.classes
     if noise.law == "uniform_wrong" and n > 1:
         return (1 - clean.truth) / (n - 1)
@@ -56,9 +57,11 @@ def moved(clean: Clean, noise: Noise) -> Vector | None:
         return clean.previous
     if noise.law != "confusion" or noise.mapping is None:
         return None
-    if clean.replaced is not None and clean.mapping == noise.mapping:
-        return clean.replaced
-    return _as_other_law(clean, noise.mapping)
+    weights = replacement("confusion", n, noise.mapping)
+    if weights is None or clean.whole is None:
+        return _as_other_law(clean, weights)
+    onto: Vector = (clean.whole * weights[:, clean.labels].T).sum(axis=1)
+    return onto
 
 
 def true_probability(clean: Clean, noise: Noise) -> Vector | None:
@@ -112,9 +115,8 @@ def argmax_state(noise: Noise, classes: int) -> Argmax:
     return "kept" if noise.rate < threshold else "lost"
 
 
-def _as_other_law(clean: Clean, mapping: tuple[object, ...]) -> Vector | None:
-    """A map that spells out one of the named laws needs no stored mass of its own."""
-    weights = replacement("confusion", clean.classes, mapping)
+def _as_other_law(clean: Clean, weights: Vector | None) -> Vector | None:
+    """A map that spells out one of the named laws takes no more of p than that law."""
     for law in ("uniform_wrong", "uniform_all", "next_class"):
         named = replacement(law, clean.classes)
         if weights is not None and named is not None and np.allclose(weights, named, rtol=0, atol=1e-12):

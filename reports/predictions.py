@@ -70,11 +70,11 @@ def _predictions(files: StoreFiles, trial: Published) -> Predictions | None:
         raise DamagedError("the file is missing")
     if hashlib.sha256(content).hexdigest() != kept.sha256:
         raise DamagedError("the file does not match its SHA-256")
-    return decode(content, mapping_of(trial))
+    return decode(content)
 
 
-def decode(content: bytes, mapping: tuple[object, ...] | None = None) -> Predictions:
-    """Predictions from a Parquet file's bytes; ``mapping`` is the map that ``p_replaced`` was computed with.
+def decode(content: bytes) -> Predictions:
+    """Predictions from a Parquet file's bytes.
 
     Raises:
         DamagedError: the bytes are no such file, or a value is no probability or class.
@@ -85,14 +85,15 @@ def decode(content: bytes, mapping: tuple[object, ...] | None = None) -> Predict
     try:
         table = pq.read_table(io.BytesIO(content))
         labels = [table.column(name).to_numpy() for name in ("truth", "predicted")]
-        truth, previous, replaced = (_column(table, name) for name in ("p_truth", "p_previous", "p_replaced"))
+        truth, previous = (_column(table, name) for name in ("p_truth", "p_previous"))
+        whole = _whole(table)
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"the file is no table of predictions ({error})") from error
     if truth is None or previous is None:
         raise DamagedError("the file holds no example")
     if any(not np.issubdtype(column.dtype, np.integer) or column.min() < 0 for column in labels):
         raise DamagedError("a class is missing, negative or no whole number")
-    for column in (truth, previous, replaced):
+    for column in (truth, previous, whole):
         if column is not None and not ((column >= 0) & (column <= 1 + ROUNDING)).all():
             raise DamagedError("a probability is outside [0, 1]")
     declared = (table.schema.metadata or {}).get(CLASSES_KEY, b"")
@@ -101,7 +102,10 @@ def decode(content: bytes, mapping: tuple[object, ...] | None = None) -> Predict
         classes = max(classes, int(declared))
     if classes > MOST_CLASSES:
         raise DamagedError(f"there are {classes:,} classes; at most {MOST_CLASSES:,} are expected")
-    return Predictions(Clean(classes, truth, previous, replaced, mapping), len(truth), _nll_error(truth))
+    if whole is not None and whole.shape[1] != classes:
+        raise DamagedError(f"there are {classes} classes and {whole.shape[1]} probabilities an example")
+    found = Clean(classes, np.asarray(labels[0], dtype=np.int64), truth, previous, whole)
+    return Predictions(found, len(truth), _nll_error(truth))
 
 
 def _column(table: object, name: str) -> Vector | None:
@@ -110,6 +114,15 @@ def _column(table: object, name: str) -> Vector | None:
         return None
     values: Vector = np.asarray(column.to_numpy(), dtype=np.float64)  # a null among numbers becomes NaN, and is refused
     return values
+
+
+def _whole(table: object) -> Vector | None:
+    """All probabilities, [examples, classes]; None where they were not kept."""
+    column = table.column("p").combine_chunks()  # type: ignore[attr-defined]
+    if column.null_count:
+        return None
+    values: Vector = np.asarray(column.values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return values.reshape(len(column), -1) if len(column) and len(values) % len(column) == 0 else None
 
 
 def _nll_error(truth: Vector) -> float | None:

@@ -21,7 +21,7 @@ def predictions(seed: int, classes: int, examples: int = 40) -> tuple[np.ndarray
     p = random.dirichlet(np.full(classes, 0.5), size=examples)
     truth = random.integers(classes, size=examples)
     rows = np.arange(examples)
-    return p, truth, floors.Clean(classes, p[rows, truth], p[rows, (truth - 1) % classes])
+    return p, truth, floors.Clean(classes, truth, p[rows, truth], p[rows, (truth - 1) % classes])
 
 
 @settings(max_examples=150)
@@ -86,15 +86,15 @@ def test_without_noise_the_floor_is_the_clean_value(law: str) -> None:
     assert floors.argmax_state(noise, 5) == "kept"
 
 
-def test_confusion_uses_the_stored_mass_of_its_own_map_only() -> None:
-    mapping = (2, 0, 1)
+@pytest.mark.parametrize("mapping", [(2, 0, 1), (1, 0, 2), ((0.0, 3.0, 1.0), (1.0, 1.0, 1.0), (0.0, 1.0, 0.0))])
+def test_confusion_takes_any_map_where_all_probabilities_were_kept(mapping: tuple[object, ...]) -> None:
     p, truth, plain = predictions(5, 3)
-    moved = (p @ np.eye(3)[list(mapping)])[np.arange(len(truth)), truth]
-    stored = floors.Clean(3, plain.truth, plain.previous, moved, mapping)
+    rows = [np.eye(3)[row] if isinstance(row, int) else np.array(row) / np.sum(row) for row in mapping]
+    moved = (p @ np.array(rows))[np.arange(len(truth)), truth]
     noise = floors.Noise("confusion", Fraction(1, 4), mapping)
-    assert floors.nll_floor(stored, noise) == pytest.approx(float(np.mean(-np.log(0.75 * plain.truth + 0.25 * moved))))
-    other = floors.Noise("confusion", Fraction(1, 4), (1, 0, 2))
-    assert floors.nll_floor(stored, other) is None
+    kept = floors.Clean(3, truth, plain.truth, plain.previous, p)
+    assert floors.nll_floor(kept, noise) == pytest.approx(float(np.mean(-np.log(0.75 * plain.truth + 0.25 * moved))))
+    assert floors.sampled_floor(kept, noise) == pytest.approx(float(np.mean(0.75 * plain.truth + 0.25 * moved)))
     assert floors.nll_floor(plain, noise) is None
 
 
@@ -108,7 +108,7 @@ def test_a_map_that_spells_out_a_named_law_needs_no_mass_of_its_own() -> None:
 
 
 def test_a_probability_that_underflowed_leaves_no_exact_floor() -> None:
-    clean = floors.Clean(3, np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    clean = floors.Clean(3, np.array([0, 1]), np.array([0.0, 1.0]), np.array([0.0, 0.0]))
     assert floors.nll_floor(clean, floors.Noise("next_class", Fraction(1, 2))) is None
     assert floors.nll_floor(clean, floors.Noise("uniform_all", Fraction(1, 2))) == pytest.approx(
         (-math.log(1 / 6) - math.log(1 / 2 + 1 / 6)) / 2

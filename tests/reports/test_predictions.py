@@ -20,11 +20,13 @@ from reports.predictions import DamagedError, decode
 CLEAN, NOISY = Cell(Fraction(0)), Cell(Fraction(1, 2), rule="fixed")
 
 
-def changed(**columns: object) -> bytes:
+def changed(metadata: dict[bytes, bytes] | None = None, /, **columns: object) -> bytes:
     table = pq.read_table(io.BytesIO(artifact(CLEAN)))
     for name, values in columns.items():
         place = table.schema.get_field_index(name)
-        table = table.set_column(place, name, pa.array(values))
+        table = table.set_column(place, name, values if isinstance(values, pa.Array) else pa.array(values))
+    if metadata is not None:
+        table = table.replace_schema_metadata(metadata)
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
@@ -47,12 +49,15 @@ def test_what_was_stored_is_read() -> None:
     rows = np.arange(len(truth))
     np.testing.assert_array_equal(found.clean.truth, p[rows, truth])
     np.testing.assert_array_equal(found.clean.previous, p[rows, truth - 1])
-    assert found.clean.replaced is None
+    assert found.clean.whole is not None
+    np.testing.assert_array_equal(found.clean.whole, p.astype(np.float32))
+    np.testing.assert_array_equal(found.clean.labels, truth)
     assert (found.examples, found.clean.classes) == (360, 10)
 
 
 def test_classes_that_the_test_set_lacks_may_be_declared() -> None:
-    assert decode(artifact(CLEAN, classes=12)).clean.classes == 12
+    unkept = pa.nulls(360, pa.list_(pa.float32(), 12))
+    assert decode(changed({b"noisegrid.classes": b"12"}, p=unkept)).clean.classes == 12
     assert decode(artifact(CLEAN, classes=3)).clean.classes == 10
 
 
@@ -67,11 +72,25 @@ def test_classes_that_the_test_set_lacks_may_be_declared() -> None:
         (with_value("p_truth", -0.1), "outside"),
         (with_value("p_truth", float("nan")), "outside"),
         (with_value("p_previous", None), "outside"),
+        (artifact(CLEAN, classes=12), "12 classes and 10 probabilities"),
         (with_value("truth", -1), "a class is"),
         (with_value("truth", None), "a class is"),
         (with_value("predicted", 2_000_000), "at most"),
     ],
-    ids=["empty", "foreign", "cut", "column", "above", "below", "nan", "null", "negative", "no class", "too many"],
+    ids=[
+        "empty",
+        "foreign",
+        "cut",
+        "column",
+        "above",
+        "below",
+        "nan",
+        "null",
+        "classes",
+        "negative",
+        "no class",
+        "too many",
+    ],
 )
 def test_damage_is_named(content: bytes, words: str) -> None:
     with pytest.raises(DamagedError, match=words):

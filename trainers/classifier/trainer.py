@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from trainers.metrics import inversion, predictions
 from trainers.models import catalogue
 from trainers.noise.corruption import corruption
 from trainers.protocol import Artifact, Metric, NoiseLaw
-from trainers.spec import NoiseSpec
 from trainers.streams import order
 
 if TYPE_CHECKING:
@@ -76,7 +74,6 @@ class ClassifierTrainer:
         self._corruption = corruption(spec.noise, data.classes, spec.seed, data.train_labels)
         self._truth, self._test_labels = data.train_labels, data.test_labels
         self._channel = law.channel(spec.noise, data.classes)
-        self._replacement = _replacement(law, spec.noise, data.classes)
         self._train_images = torch.from_numpy(standardised(data.train_images, data.train_images)).to(self._device)
         self._test_images = torch.from_numpy(standardised(data.train_images, data.test_images)).to(self._device)
         if spec.augment != "none":
@@ -226,7 +223,7 @@ class ClassifierTrainer:
 
     def artifacts(self) -> Sequence[Artifact]:
         """``truth_probability`` alone."""
-        return (truth_probability(self._log_probabilities(), self._test_labels, self._replacement),)
+        return (truth_probability(self._log_probabilities(), self._test_labels),)
 
 
 def _moments(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -234,14 +231,6 @@ def _moments(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], 
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
     deviation = images.std(axis=(0, 2, 3), dtype=np.float64)
     return mean, np.where(deviation > 0, deviation, 1.0)
-
-
-def _replacement(law: NoiseLaw, noise: NoiseSpec, classes: int) -> npt.NDArray[np.float64] | None:
-    """W with T = (1 - e) I + e W for a law with a map, at r = 0 too; None for one without."""
-    if noise.map is None:
-        return None
-    channel = law.channel(noise.model_copy(update={"ratio": Fraction(1)}), classes)  # there e = 1/2
-    return None if channel is None else 2 * channel - np.eye(classes)
 
 
 def _usable(device: str) -> torch.device:
