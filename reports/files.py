@@ -18,6 +18,7 @@ from sweep.store.schema import SCHEMA_VERSION, SCHEMAS, TABLE_KEY, VERSION_KEY
 
 #: A compaction replaces the files of a table once; a reader that loses the race twice in a row is already unlucky.
 TRIES = 6
+COMPACTED = "compacted-"  # how the names of merged files begin
 READERS = 8  # threads: small files wait for the file system, not for the processor
 
 
@@ -32,7 +33,8 @@ class StoreFiles:
     def table(self, table: str, pause: Callable[[float], None] = time.sleep) -> pa.Table:
         """All rows of ``table`` as they lie in its files, in no particular order, some perhaps twice.
 
-        A file that vanishes between listing and reading was merged by a compaction: the table is read anew.
+        A file that vanishes between listing and reading was merged by a compaction, and one that a listing torn by a
+        compaction lacks may be in a merged file that came later: then the table is read anew.
 
         Raises:
             ReportError: a file is not of this store's format, damaged, newer than this program, or keeps vanishing.
@@ -45,6 +47,8 @@ class StoreFiles:
                 with ThreadPoolExecutor(READERS) as pool:
                     parts = list(pool.map(lambda path: self._read(table, path), paths))
             except FileNotFoundError:
+                continue
+            if any(_is_merged(path) and path not in paths for path in self._paths(table)):
                 continue
             return pa.concat_tables([SCHEMAS[table].empty_table(), *parts])
         raise ReportError(
@@ -116,6 +120,10 @@ def open_store(store: str | Path) -> StoreFiles:
             f"{name!r} is no store: it has no folder 'trials'. Give the folder that 'sweep run --store' wrote to."
         )
     return StoreFiles(name, filesystem, root)
+
+
+def _is_merged(path: str) -> bool:
+    return PurePosixPath(path).name.startswith(COMPACTED)
 
 
 def _check_format(table: str, where: str, metadata: dict[bytes, bytes]) -> None:

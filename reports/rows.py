@@ -21,12 +21,17 @@ AXES = frozenset({"family", "model", "dataset", "batch.multiplier", "budget.rule
 #: Roles that only tell a noisy trial from its clean twin.
 ROLES_OF_NOISE = frozenset({"needs.twin", "needs.teacher"})
 
+#: A row of each (id, revision): the first to be published, should a crash in a compaction have left two.
+FIRST = """
+    select * from trials
+    qualify row_number() over (partition by id, revision order by ended nulls last, attempt) = 1
+"""
 #: The newest published row of each id; a row that was read twice, and older revisions, count once.
-NEWEST = """
+NEWEST = f"""
     select id, revision, attempt, family, model, dataset, noise_law, noise_refresh, batch, batch_multiplier,
         budget_rule, samples, steps, seed, reading, parameters, realised_rate, spec, data_sha256, git, versions, cpu,
         device, threads
-    from trials
+    from ({FIRST})
     qualify row_number() over (partition by id order by ended desc nulls last, attempt desc, revision desc) = 1
 """
 FINAL = f"""

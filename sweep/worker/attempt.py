@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sweep.errors import StoreError
@@ -167,6 +167,11 @@ class Attempt:
             self.event("ended", "lost", "another attempt published this trial first")
 
     def _keep(self, artifact: Artifact, part: str) -> dict[str, Any]:
+        inside = PurePosixPath(artifact.filename)
+        if inside.is_absolute() or ".." in inside.parts or "\0" in artifact.filename or not inside.parts:
+            raise ValueError(
+                f"the artifact {artifact.role!r} has the file name {artifact.filename!r}; give a relative one"
+            )
         path = f"files/{part}/{artifact.filename}"
         self.store.storage.create(path, artifact.content)
         return {

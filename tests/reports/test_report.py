@@ -178,6 +178,21 @@ def test_a_file_that_vanishes_while_it_is_read_is_read_anew(tmp_path: Path) -> N
     assert len(pauses) == 1
 
 
+def test_a_listing_torn_by_a_compaction_is_read_anew(tmp_path: Path) -> None:
+    """The first listing misses two files that were merged meanwhile and the file that they were merged into."""
+    rows = Rows()
+    for seed in (0, 1, 2):
+        rows.publish(Cell(HALF, seed=seed))
+    store = open_store(rows.write(tmp_path / "store"))
+    folder = tmp_path / "store" / "metrics"
+    files = sorted(folder.iterdir())
+    files[-1].rename(folder / "compacted-new.parquet")
+    whole = sorted(path.as_posix() for path in folder.iterdir())
+    listings = [[path for path in whole if "compacted" not in path], whole, whole, whole]
+    object.__setattr__(store, "_paths", lambda table: listings.pop(0))
+    assert store.table("metrics", lambda seconds: None).num_rows == len(rows.tables["metrics"])
+
+
 def hostile() -> Rows:
     rows = Rows()
     for cell in grid(("digits",), (Fraction(0), HALF), (1,), (0, 1, 2), family=EVIL, model=EVIL):

@@ -47,6 +47,14 @@ def test_of_several_revisions_the_newest_counts_whole() -> None:
     assert trial.metrics == {"top1": 0.25}
 
 
+def test_of_two_attempts_at_one_revision_the_first_to_publish_counts() -> None:
+    rows = Rows()
+    rows.publish(CELL, revision="r1", ended=0, measured={"top1": 0.5})
+    rows.publish(CELL, revision="r1", ended=100, measured={"top1": 0.25})
+    (trial,) = read_rows(tables(rows)).trials
+    assert trial.metrics == {"top1": 0.5}
+
+
 def test_rows_that_were_read_twice_count_once() -> None:
     rows = Rows()
     rows.publish(CELL)
