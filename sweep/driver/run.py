@@ -131,6 +131,11 @@ class Run:
         return self.outcome
 
     def _finish(self, wall: float) -> None:
+        if self._stop.is_set():  # what was published in the last moment had no time to be reported
+            index = self.store.index()
+            for trial, revision in self._revisions.items():
+                if index.done(trial, revision.digest):
+                    self.queue.done(trial)
         counts = self.queue.counts()
         self.outcome.done, self.outcome.failed = counts.get(State.DONE, 0), counts.get(State.FAILED, 0)
         self.outcome.blocked = counts.get(State.BLOCKED, 0)
