@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from sweep.store.store import create, find
 
 FAILED, INTERRUPTED = 1, 130
 REASONS_SHOWN = 5
+AGAIN = "Ctrl-C leaves in order; the same command goes on."
 
 AddressOption = Annotated[
     str | None,
@@ -32,38 +33,25 @@ StaleOption = Annotated[bool, typer.Option("--stale", help="Also train anew what
 
 
 def register(app: typer.Typer) -> None:
-    app.command("run")(run_command)
-    app.command("resume")(resume_command)
+    app.command("run", help=f"Train what a store lacks of a grid file. {AGAIN}")(_command(failed=False))
+    app.command("resume", help=f"Like run, and failed trials are tried again. {AGAIN}")(_command(failed=True))
 
 
-def run_command(
-    space: SpacePath,
-    store: StoreOption,
-    address: AddressOption = None,
-    data: DataOption = None,
-    where: WhereOption = None,
-    set_: SetOption = None,
-    stale: StaleOption = False,
-    cpus: CpusOption = None,
-    gpus: GpusOption = None,
-) -> None:
-    """Train what a store lacks of a grid file. Ctrl-C leaves in order; run the same command again to go on."""
-    _train(space, store, address, data, where, set_, stale=stale, failed=False, cpus=cpus, gpus=gpus)
+def _command(*, failed: bool) -> Callable[..., None]:
+    def train(
+        space: SpacePath,
+        store: StoreOption,
+        address: AddressOption = None,
+        data: DataOption = None,
+        where: WhereOption = None,
+        set_: SetOption = None,
+        stale: StaleOption = False,
+        cpus: CpusOption = None,
+        gpus: GpusOption = None,
+    ) -> None:
+        _train(space, store, address, data, where, set_, stale=stale, failed=failed, cpus=cpus, gpus=gpus)
 
-
-def resume_command(
-    space: SpacePath,
-    store: StoreOption,
-    address: AddressOption = None,
-    data: DataOption = None,
-    where: WhereOption = None,
-    set_: SetOption = None,
-    stale: StaleOption = False,
-    cpus: CpusOption = None,
-    gpus: GpusOption = None,
-) -> None:
-    """Like run, and failed trials are tried again."""
-    _train(space, store, address, data, where, set_, stale=stale, failed=True, cpus=cpus, gpus=gpus)
+    return train
 
 
 def _train(

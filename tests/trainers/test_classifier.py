@@ -51,7 +51,7 @@ def make_case(device: str = "cpu", **changes: Any) -> Case:
     return Case(
         family=FAMILY,
         fields=fields,
-        data=digits.load(),
+        data=digits.CARRIED.load(),
         device=device,
         diverging=DIVERGING,
         examples=lambda trainer, start, count: trainer.examples(start, count).tolist(),
@@ -127,7 +127,7 @@ def test_batch_statistics_are_resumed() -> None:
 def test_training_is_the_textbook_loop() -> None:
     """Against a plain loop with torch's unfused SGD: order, targets, rates, loss and the last, shorter batch."""
     trainer = make(batch__multiplier=2, evaluation__every_samples=256)
-    spec, data = trainer.spec, digits.load()
+    spec, data = trainer.spec, digits.CARRIED.load()
     trainer.train(spec.samples)
 
     model = catalogue.build("small_cnn", (1, 8, 8), 10, spec.seed)
@@ -281,7 +281,7 @@ def test_fields_that_do_not_fit_are_named(changes: dict[str, Any], fragments: li
 
 def test_what_sgd_and_adamw_share_is_read_by_both() -> None:
     made = spec(optimiser__name="adamw", optimiser__learning_rate=0.001, optimiser__momentum=0.8)
-    trainer = FAMILY.build(made, digits.load(), "cpu", {})
+    trainer = FAMILY.build(made, digits.CARRIED.load(), "cpu", {})
     assert isinstance(trainer, ClassifierTrainer)
     assert trainer._optimiser.param_groups[0]["betas"] == (0.8, 0.999)
 
@@ -305,17 +305,17 @@ def test_check_refuses_what_does_not_fit(changes: dict[str, Any], fragments: lis
 def test_build_refuses_what_does_not_fit() -> None:
     other = TrialSpec(family="classifier", model="mlp", dataset="digits", budget=BudgetSpec(samples=10))
     with pytest.raises(SpecError, match="TrialSpec"):
-        FAMILY.build(other, digits.load(), "cpu", {})
+        FAMILY.build(other, digits.CARRIED.load(), "cpu", {})
     with pytest.raises(SpecError, match="judge"):
-        FAMILY.build(spec(), digits.load(), "cpu", {"judge": {}})
+        FAMILY.build(spec(), digits.CARRIED.load(), "cpu", {"judge": {}})
     with pytest.raises(SpecError, match="tpu"):
-        FAMILY.build(spec(), digits.load(), "tpu", {})
+        FAMILY.build(spec(), digits.CARRIED.load(), "tpu", {})
 
 
 def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SpecError, match="cuda"):
-        FAMILY.build(spec(), digits.load(), "cuda", {})
+        FAMILY.build(spec(), digits.CARRIED.load(), "cuda", {})
 
 
 # -- what surrounds it

@@ -234,7 +234,7 @@ def case() -> Case:
             "batch.size": 32,
             "budget.samples": 301,
         },
-        data=digits.load(),
+        data=digits.CARRIED.load(),
         diverging={"optimiser.learning_rate": 10.0, "optimiser.weight_decay": 1.0, "budget.samples": 3000},
         examples=lambda trainer, start, count: trainer.examples(start, count).tolist(),
     )

@@ -17,12 +17,12 @@ from contracts.dataset import ImagesContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets import digits, images, mnist5k
+from trainers.datasets import carried, digits, images, mnist5k
 from trainers.errors import DataMissingError
 from trainers.protocol import Dataset
 from trainers.registry import dataset as registered
 
-embedded = pytest.mark.parametrize("module", [digits, mnist5k], ids=lambda module: module.NAME)
+embedded = pytest.mark.parametrize("module", [digits, mnist5k], ids=lambda module: module.CARRIED.name)
 repeatable = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 
 
@@ -40,29 +40,29 @@ class TestMnist5k(ImagesContract):
 
 @embedded
 def test_registered_under_its_own_name(module: ModuleType) -> None:
-    assert registered(module.NAME) is module.DATASET
+    assert registered(module.CARRIED.name) is module.DATASET
 
 
 def test_content_is_pinned() -> None:
     """Other content would be another version: stored trials name the data by name and version."""
-    assert digits.digest() == "e259776e48dd94cd43cb0fbe2108771bc4ef7ede04f353e852b0a952195d4289"
-    assert mnist5k.digest() == "b92c12b9760adcb6482cfb9ceb24ddb435417605da7a3ce701fe1a599f181942"
+    assert digits.CARRIED.digest() == "e259776e48dd94cd43cb0fbe2108771bc4ef7ede04f353e852b0a952195d4289"
+    assert mnist5k.CARRIED.digest() == "b92c12b9760adcb6482cfb9ceb24ddb435417605da7a3ce701fe1a599f181942"
 
 
 @embedded
 def test_loaded_once(module: ModuleType, tmp_path: Path) -> None:
-    assert module.load(None) is module.load(tmp_path)
+    assert module.CARRIED.load(None) is module.CARRIED.load(tmp_path)
 
 
 @embedded
 def test_split_is_a_partition_of_the_file(module: ModuleType) -> None:
     """Read by a general parser, each row of the file is in one part, as often as it is in the file."""
-    with gzip.open(module.file(), "rt") as file:
+    with gzip.open(carried.packaged(module.CARRIED.package, module.CARRIED.path), "rt") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.float32)
-    loaded = module.load()
+    loaded = module.CARRIED.load()
     pixels = np.concatenate([loaded.train_images, loaded.test_images]).reshape(len(table), -1)
     labels = np.concatenate([loaded.train_labels, loaded.test_labels]).astype(np.float32)
-    found = np.concatenate([np.round(pixels * module.BRIGHTEST), labels[:, None]], axis=1)
+    found = np.concatenate([np.round(pixels * module.CARRIED.brightest), labels[:, None]], axis=1)
 
     def rows(array: npt.NDArray[np.float32]) -> list[bytes]:
         return sorted(row.tobytes() for row in array.astype(np.uint8))
@@ -72,16 +72,16 @@ def test_split_is_a_partition_of_the_file(module: ModuleType) -> None:
 
 @embedded
 def test_no_image_is_in_both_parts(module: ModuleType) -> None:
-    loaded = module.load()
+    loaded = module.CARRIED.load()
     parts = [{image.tobytes() for image in part} for part in (loaded.train_images, loaded.test_images)]
     assert not parts[0] & parts[1]
 
 
 @embedded
 def test_parts_hold_each_class_at_its_share_and_are_shuffled(module: ModuleType) -> None:
-    loaded = module.load()
+    loaded = module.CARRIED.load()
     train, test = (np.bincount(labels, minlength=10) for labels in (loaded.train_labels, loaded.test_labels))
-    share = (train + test) * module.TEST / (module.TRAIN + module.TEST)
+    share = (train + test) * module.CARRIED.test / (module.CARRIED.train + module.CARRIED.test)
     assert np.abs(test - share).max() < 1
     for labels in (loaded.train_labels, loaded.test_labels):
         assert len(np.unique(labels[:100])) == 10
@@ -91,7 +91,7 @@ def test_parts_hold_each_class_at_its_share_and_are_shuffled(module: ModuleType)
 
 @embedded
 def test_brightness_spans_the_range(module: ModuleType) -> None:
-    loaded = module.load()
+    loaded = module.CARRIED.load()
     assert (loaded.train_images.min(), loaded.train_images.max()) == (0, 1)
 
 
@@ -112,13 +112,13 @@ def test_split_of_any_labels_is_stratified_and_whole(labels: list[int], data: st
 
 
 def changed(part: int) -> images.Images:
-    arrays = [array.copy() for array in digits.load().arrays()]
+    arrays = [array.copy() for array in digits.CARRIED.load().arrays()]
     arrays[part].reshape(-1)[0] = 1 - arrays[part].reshape(-1)[0] / 2
     return images.Images(arrays[0], arrays[1], arrays[2], arrays[3], 10)  # type: ignore[arg-type]
 
 
 def test_digest_covers_every_array_their_shape_and_the_classes() -> None:
-    loaded = digits.load()
+    loaded = digits.CARRIED.load()
     folded = images.Images(
         loaded.train_images.reshape(-1, 1, 4, 16), loaded.train_labels, loaded.test_images, loaded.test_labels, 10
     )
@@ -128,16 +128,18 @@ def test_digest_covers_every_array_their_shape_and_the_classes() -> None:
 
 
 def test_package_or_file_that_is_missing_is_none() -> None:
-    assert images.packaged("no_such_package_at_all", "data.csv.gz") is None
-    assert images.packaged("sklearn", "datasets/data/no_such_file.csv.gz") is None
+    assert carried.packaged("no_such_package_at_all", "data.csv.gz") is None
+    assert carried.packaged("sklearn", "datasets/data/no_such_file.csv.gz") is None
 
 
 @embedded
 def test_missing_file_says_what_to_install(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "packaged", lambda package, path: None)
-    assert not module.present(None)
-    with pytest.raises(DataMissingError, match=rf"{module.NAME}.*is not on this machine: install .*pip install"):
-        module._load.__wrapped__()
+    monkeypatch.setattr(carried, "packaged", lambda package, path: None)
+    assert not module.DATASET.present(None)
+    with pytest.raises(
+        DataMissingError, match=rf"{module.CARRIED.name}.*is not on this machine: install .*pip install"
+    ):
+        carried._load.__wrapped__(module.CARRIED)
 
 
 def whole(text: bytes) -> bytes:
@@ -163,7 +165,7 @@ def test_damaged_file_is_named_and_never_read_wrong(content: bytes, message: str
     file = tmp_path / "table.csv.gz"
     file.write_bytes(content)
     with pytest.raises(DataMissingError, match=message) as caught:
-        images.read_table("table", file, (2, 3), "bring it back")
+        carried.read_table("table", file, (2, 3), "bring it back")
     assert "table.csv.gz" in str(caught.value)
     assert str(caught.value).endswith("To repair it, bring it back")
 
@@ -174,8 +176,8 @@ def test_any_table_is_read_as_written(rows: int, columns: int, data: st.DataObje
     values = data.draw(st.lists(st.integers(0, 999), min_size=rows * columns, max_size=rows * columns))
     table = np.array(values).reshape(rows, columns)
     text = "\n".join(",".join(map(str, row)) for row in table.tolist()).encode()
-    np.testing.assert_array_equal(images._whole_numbers(text, (rows, columns)), table)
-    np.testing.assert_array_equal(images._whole_numbers(text + b"\n", (rows, columns)), table)
+    np.testing.assert_array_equal(carried._whole_numbers(text, (rows, columns)), table)
+    np.testing.assert_array_equal(carried._whole_numbers(text + b"\n", (rows, columns)), table)
 
 
 def test_reading_imports_none_of_the_packages_that_carry_the_data() -> None:
@@ -190,7 +192,7 @@ def test_reading_imports_none_of_the_packages_that_carry_the_data() -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("load", [digits.load, mnist5k.load])
+@pytest.mark.parametrize("load", [digits.CARRIED.load, mnist5k.CARRIED.load])
 def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Images]) -> None:
     for array in load().arrays():
         assert array.flags.c_contiguous
@@ -201,11 +203,11 @@ def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Ima
 
 def altered(**changes: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Dataset:
     """``digits`` whose arrays are others than its record says."""
-    return replace(digits.DATASET, load=lambda root: replace(digits.load(), **changes))  # type: ignore[arg-type]
+    return replace(digits.DATASET, load=lambda root: replace(digits.CARRIED.load(), **changes))  # type: ignore[arg-type]
 
 
 def one_class_short() -> npt.NDArray[np.int64]:
-    return np.where(digits.load().test_labels == 9, 8, digits.load().test_labels)
+    return np.where(digits.CARRIED.load().test_labels == 9, 8, digits.CARRIED.load().test_labels)
 
 
 def absent(root: Path | None) -> images.Images:
@@ -214,15 +216,15 @@ def absent(root: Path | None) -> images.Images:
 
 def test_a_fault_of_a_data_set_is_caught(tmp_path: Path) -> None:
     suite = ImagesContract()
-    brighter = altered(train_images=digits.load().train_images * np.float32(16))
-    wider = altered(train_images=digits.load().train_images.astype(np.int64))
-    fewer = altered(test_labels=digits.load().test_labels[:-1])
+    brighter = altered(train_images=digits.CARRIED.load().train_images * np.float32(16))
+    wider = altered(train_images=digits.CARRIED.load().train_images.astype(np.int64))
+    fewer = altered(test_labels=digits.CARRIED.load().test_labels[:-1])
     short = altered(test_labels=one_class_short())
     for faulty, test in (
         (brighter, suite.test_images_are_float32_from_0_to_1),
         (wider, suite.test_images_are_float32_from_0_to_1),
     ):
-        test(digits.load())
+        test(digits.CARRIED.load())
         with pytest.raises(AssertionError):
             test(faulty.load(None))
     with pytest.raises(AssertionError):
@@ -240,15 +242,15 @@ def test_a_fault_of_a_data_set_is_caught(tmp_path: Path) -> None:
 
 def test_a_split_drawn_from_global_random_state_is_caught() -> None:
     def load(root: Path | None) -> images.Images:
-        shuffled = np.random.permutation(len(digits.load().train_labels))
-        return replace(digits.load(), train_labels=digits.load().train_labels[shuffled])
+        shuffled = np.random.permutation(len(digits.CARRIED.load().train_labels))
+        return replace(digits.CARRIED.load(), train_labels=digits.CARRIED.load().train_labels[shuffled])
 
     with pytest.raises(AssertionError):
         ImagesContract().test_split_does_not_follow_global_random_state(replace(digits.DATASET, load=load), None)
 
 
 def test_arrays_that_can_be_written_to_are_caught() -> None:
-    loaded = replace(digits.load(), test_labels=digits.load().test_labels.copy())
+    loaded = replace(digits.CARRIED.load(), test_labels=digits.CARRIED.load().test_labels.copy())
     loaded.test_labels.flags.writeable = True
     with pytest.raises(pytest.fail.Exception):
         ImagesContract().test_arrays_are_read_only(loaded)
