@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -15,6 +16,15 @@ from trainers.errors import TrainerError
 
 INTERRUPTED = 130
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"noisegrid {version('noisegrid')}\n")
+        raise typer.Exit(0)
+
+
 app = typer.Typer(
     name="sweep",
     help="What does low-quality training data do to a probabilistic model? Plan, run, resume and report sweeps.",
@@ -23,6 +33,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    pass
+
+
 for module in (space, run, results, upkeep, report, plugins, machine):
     module.register(app)
 
@@ -53,9 +74,17 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except _UsageProblem as error:  # type: ignore[misc]
-        complain(error.format_message())
+        if arguments_missing(error):
+            sys.stderr.write(f"{error.format_message()}\n")
+        else:
+            complain(error.format_message())
         return 2
     return code if isinstance(code, int) else 0
+
+
+def arguments_missing(error: Exception) -> bool:
+    """Whether ``sweep`` was called alone: then its help is what is said."""
+    return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def main() -> None:

@@ -31,6 +31,19 @@ def test_help_imports_neither_torch_nor_ray() -> None:
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
+def test_called_alone_it_shows_its_help(sweep: Command) -> None:
+    said = sweep()
+    assert said.code == 2
+    assert said.err.startswith("Usage: sweep")
+    assert "resume" in said.err
+
+
+def test_version(sweep: Command) -> None:
+    said = sweep("--version")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("noisegrid 0.")
+
+
 def test_planning_imports_no_torch() -> None:
     code = (
         "import sys; from sweep.cli.main import run_app; code = run_app(['plan', 'search_spaces/quick.yaml']); "
