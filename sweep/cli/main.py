@@ -56,7 +56,7 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
     from reports.errors import ReportError
 
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = app(args=None if arguments is None else list(arguments), prog_name="sweep", standalone_mode=False)
         sys.stdout.flush()
     except SweepError as error:
         complain(str(error))
