@@ -162,7 +162,15 @@ class Run:
         reason = f"its process died {MAX_PROCESS_DEATHS + 1} times; the worker's own log is in Ray's session folder"
         revision, attempt = self._revisions[trial].digest, names.attempt_id()
         row: dict[str, Any] = {"id": trial, "revision": revision, "attempt": attempt, "event": "ended", "at": now()}
-        row |= {"step": None, "outcome": "failed", "reason": reason, "traceback": None, "host": None, "pid": None}
+        row |= {
+            "step": None,
+            "outcome": "failed",
+            "reason": reason,
+            "traceback": None,
+            "host": None,
+            "pid": None,
+            "spec": None,
+        }
         self.store.add("attempts", names.event_name(trial, revision, attempt, "failed"), [row])
         return reason
 

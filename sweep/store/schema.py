@@ -87,6 +87,7 @@ ATTEMPTS = (
     _record("traceback", TEXT),
     _record("host", TEXT),
     _record("pid", INT),
+    _record("spec", TEXT),  # of a start: the canonical JSON, so that a trial that never publishes can be named
 )
 
 ARTIFACTS = (

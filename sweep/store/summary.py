@@ -95,7 +95,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Shown:
-    """All that a store holds of a trial. ``spec`` is None where none of its attempts has published yet."""
+    """All that a store holds of a trial. ``spec`` is None where no attempt has even begun."""
 
     id: str
     spec: dict[str, Any] | None
@@ -200,7 +200,8 @@ def show(store: Store, prefix: str, *, clock: Callable[[], float] = time.time) -
     live = lease.attempt if lease is not None and leasing.alive(lease, clock()) else ""
     checks = sorted(rows_of(store, "checks", trial), key=lambda row: str(row["at"]))
     attempts = tuple(_attempts(rows_of(store, "attempts", trial), live))
-    spec = _spec(store, rows[0]) if rows else None
+    begun = [row for one in attempts for row in one.events if row["spec"]]
+    spec = _spec(store, (rows or begun)[0]) if rows or begun else None
     return Shown(trial, spec, published, attempts, tuple(checks), lease)
 
 

@@ -59,7 +59,8 @@ class Attempt:
         self, event: str, outcome: str | None = None, reason: str | None = None, trace: str | None = None
     ) -> None:
         """Write one row of ``attempts``; the file's name carries the outcome, so that plans need not open it."""
-        row = event_row(self.lease, event, outcome=outcome, reason=reason, traceback=trace)
+        spec = None if outcome else self.job.canonical
+        row = event_row(self.lease, event, outcome=outcome, reason=reason, traceback=trace, spec=spec)
         name = names.event_name(self.job.id, self.job.revision, self.lease.attempt, outcome or event)
         self.store.add("attempts", name, [row])
 
@@ -212,9 +213,15 @@ def spec_columns(spec: TrialSpec) -> dict[str, Any]:
 
 
 def event_row(
-    lease: Lease, event: str, *, outcome: str | None = None, reason: str | None = None, traceback: str | None = None
+    lease: Lease,
+    event: str,
+    *,
+    outcome: str | None = None,
+    reason: str | None = None,
+    traceback: str | None = None,
+    spec: str | None = None,
 ) -> dict[str, Any]:
-    """A row of ``attempts`` for the attempt that holds ``lease``."""
+    """A row of ``attempts`` for the attempt that holds ``lease``; a start carries the canonical JSON."""
     return {
         "id": lease.trial,
         "revision": lease.revision,
@@ -227,4 +234,5 @@ def event_row(
         "traceback": traceback,
         "host": lease.host,
         "pid": lease.pid,
+        "spec": spec,
     }

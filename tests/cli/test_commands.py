@@ -154,7 +154,9 @@ def test_failed_trials_are_exit_code_one_until_resumed(sweep: Command, tmp_path:
     status = sweep("status", "--store", "store")
     assert "asked to fail" in status.err
     failed = json.loads(sweep("status", "--store", "store", "--json").out)["failed"][0]["id"]
-    assert "Traceback" in sweep("show", failed, "--store", "store").err
+    shown = sweep("show", failed, "--store", "store").err
+    assert "Traceback" in shown
+    assert "fail_at" in shown, "the specification is there although nothing was published"
     resumed = sweep("resume", grid, "--store", "store", "--cpus", "1")
     assert resumed.code == 0, resumed
     assert sweep("run", grid, "--store", "store").code == 0

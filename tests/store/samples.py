@@ -96,6 +96,7 @@ def event(number: int, kind: str, attempt: str = "", revision: str = REVISION, *
         "traceback": None,
         "host": "here",
         "pid": 1,
+        "spec": None,
         **changes,
     }
 
