@@ -86,6 +86,8 @@ def _list(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[Kind,
 
 def _conclude(plan: Plan, store: Store | None, rates: Mapping[Kind, float]) -> None:
     counts = ", ".join(f"{number} {status}" for status, number in plan.counts.items() if number)
+    if plan.space.about:
+        say(f"{plan.space.name}: {plan.space.about}")
     say(f"{plan.space.name}: {len(plan.entries)} trials ({counts})")
     remaining = plan.to_run()
     if remaining:
