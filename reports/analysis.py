@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from reports import text
-from reports.cells import CleanTrials, FigureSet, Panel, SetKey, figure_sets
+from reports.cells import NO_NOISE, CleanTrials, FigureSet, Panel, SetKey, figure_sets
+from reports.channels import may_hit_truth
 from reports.errors import ReportError
 from reports.figures import ITEMS
 from reports.figures.axes import Strip
@@ -16,7 +17,7 @@ from reports.figures.item import Cell, Item
 from reports.files import StoreFiles
 from reports.measures import Measured, measure
 from reports.points import Point, points
-from reports.predictions import Library
+from reports.predictions import Library, mapping_of
 from reports.rows import Published, Rows, read_rows
 from sweep.store.digest import store_digest
 
@@ -32,6 +33,7 @@ class Drawing:
     view: FigureSet
     panels: tuple[Panel, ...]
     strips: tuple[Strip, ...]
+    mixed: bool  # whether floors of the set come from twins and from r = 0 cells
 
     @property
     def points(self) -> list[Point]:
@@ -41,7 +43,10 @@ class Drawing:
     def cells(self, strip: Strip) -> list[Cell]:
         """The rows of a panel's table, by multiplier, then ratio."""
         series = [strip.points[quantity] for quantity in self.item.quantities]
-        return [Cell(dict(zip(self.item.quantities, together, strict=True))) for together in zip(*series, strict=True)]
+        return [
+            Cell(dict(zip(self.item.quantities, together, strict=True)), self.mixed)
+            for together in zip(*series, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def analyse(files: StoreFiles) -> Analysis:
         raise ReportError(_nothing(files.name, rows))
     clean, library = CleanTrials(rows.trials), Library(files)
     measured = {trial.id: measure(trial, clean, library) for trial in rows.trials}
-    views = figure_sets(rows.trials)
+    views = figure_sets(rows.trials, rows.attempted)
     slugs = _slugs([view.key for view in views])
     sections = tuple(
         Section(view, slug, tuple(_drawings(view, slug, measured))) for view, slug in zip(views, slugs, strict=True)
@@ -103,12 +108,14 @@ def _nothing(name: str, rows: Rows) -> str:
 
 def _drawings(view: FigureSet, slug: str, measured: Mapping[str, Measured]) -> list[Drawing]:
     found: list[Drawing] = []
+    here = [measured[trial.id] for panel in view.panels for trial in panel.trials.values()]
+    mixed = len({floor.reference for one in here for floor in one.floors.values()} - {""}) > 1
     for item in ITEMS:
         chunks = [view.panels[at : at + ROWS_A_FIGURE] for at in range(0, len(view.panels), ROWS_A_FIGURE)]
         for place, chunk in enumerate(chunks):
             strips = tuple(_strip(view, panel, item, measured) for panel in chunk)
             name = f"{slug}-{item.name}" + (f"-{place + 1}" if len(chunks) > 1 else "")
-            drawing = Drawing(name, item, view, chunk, strips)
+            drawing = Drawing(name, item, view, chunk, strips, mixed)
             if item.present(drawing.points):
                 found.append(drawing)
     return found
@@ -119,7 +126,9 @@ def _strip(view: FigureSet, panel: Panel, item: Item, measured: Mapping[str, Mea
     for quantity in item.quantities:
         every = points(view, panel, quantity, measured)
         found[quantity] = [point for point in every if item.clean or point.ratio]
-    return Strip(panel.label, found)
+    mapping = mapping_of(view.key.mapping)
+    redrawn = view.key.law != NO_NOISE and may_hit_truth(view.key.law, mapping)
+    return Strip(panel.label, found, rate_words="redraw rate e" if redrawn else "error rate e")
 
 
 def _slugs(keys: list[SetKey]) -> list[str]:

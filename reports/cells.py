@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from reports import text
-from reports.rows import Published
+from reports.rows import Published, Trial
 
 #: The law of a set of clean trials that belong to no noisy set.
 NO_NOISE = "clean"
@@ -19,6 +19,7 @@ NO_NOISE = "clean"
 Reference = Literal["twin", "r0"]
 Cell = tuple[Fraction, int, int]  # ratio, batch multiplier, seed
 Configuration = tuple[tuple[str, str], ...]
+AnyTrial = TypeVar("AnyTrial", bound=Trial)
 PanelKey = tuple[str, Configuration]  # data set with its version, the rest of the specification
 
 
@@ -42,17 +43,21 @@ class SetKey:
 
 @dataclass(frozen=True)
 class Panel:
-    """Trials on one data set in one configuration, by cell; r = 0 included."""
+    """Trials on one data set in one configuration, by cell; r = 0 included.
+
+    ``attempted`` counts the cells that were begun and not published.
+    """
 
     label: str
     dataset: str
     configuration: Configuration
     trials: Mapping[Cell, Published]
+    attempted: int
 
 
 @dataclass(frozen=True)
 class FigureSet:
-    """Panels of one key, and the values present, whose product says which cells there could be."""
+    """Panels of one key, and the values that published and attempted trials have, whose product are its cells."""
 
     key: SetKey
     panels: tuple[Panel, ...]
@@ -62,32 +67,38 @@ class FigureSet:
 
     @property
     def expected(self) -> int:
-        """Cells there could be."""
+        """Cells there could be: a grid's values that nobody has attempted are in no store."""
         return len(self.panels) * len(self.ratios) * len(self.multipliers) * len(self.seeds)
 
     @property
     def present(self) -> int:
+        """Cells that have a published trial."""
         return sum(len(panel.trials) for panel in self.panels)
 
+    @property
+    def attempted(self) -> int:
+        """Cells that were begun and have no published trial."""
+        return sum(panel.attempted for panel in self.panels)
 
-class CleanTrials:
+
+class CleanTrials(Generic[AnyTrial]):
     """All r = 0 trials of a store, to be found by what they share with a noisy one."""
 
-    def __init__(self, trials: Iterable[Published]) -> None:
-        self._by_protocol: dict[tuple[object, ...], list[Published]] = defaultdict(list)
+    def __init__(self, trials: Iterable[AnyTrial]) -> None:
+        self._by_protocol: dict[tuple[object, ...], list[AnyTrial]] = defaultdict(list)
         for trial in trials:
             if not trial.ratio:
                 self._by_protocol[_protocol(trial)].append(trial)
 
-    def twin(self, trial: Published) -> Published | None:
-        """The compute-matched clean twin: same everything, trained on as many samples."""
+    def twin(self, trial: Trial) -> AnyTrial | None:
+        """The compute-matched clean twin: same everything, trained on as many samples of the same data."""
         return self._find(trial, trial.samples)
 
-    def base(self, trial: Published) -> Published | None:
+    def base(self, trial: Trial) -> AnyTrial | None:
         """The r = 0 cell of the same batch, seed and reading: the same base budget, not lengthened."""
         return None if trial.base_samples is None else self._find(trial, trial.base_samples)
 
-    def reference(self, trial: Published) -> tuple[Published, Reference] | None:
+    def reference(self, trial: Trial) -> tuple[AnyTrial, Reference] | None:
         """The twin, else the r = 0 cell."""
         twin = self.twin(trial)
         if twin is not None:
@@ -95,21 +106,24 @@ class CleanTrials:
         base = self.base(trial)
         return None if base is None else (base, "r0")
 
-    def _find(self, trial: Published, samples: int) -> Published | None:
+    def _find(self, trial: Trial, samples: int) -> AnyTrial | None:
         # Without noise both budget rules train alike; the trial's own rule goes first, so that its cell is the one.
-        found = [clean for clean in self._by_protocol.get(_protocol(trial), ()) if clean.samples == samples]
+        alike = (clean for clean in self._by_protocol.get(_protocol(trial), ()) if clean.samples == samples)
+        found = [clean for clean in alike if _same_data(clean, trial)]
         return min(found, key=lambda clean: (clean.rule != trial.rule, clean.id), default=None)
 
 
-def figure_sets(trials: Iterable[Published]) -> list[FigureSet]:
+def figure_sets(trials: Iterable[Published], attempted: Iterable[Trial] = ()) -> list[FigureSet]:
     """Arrange trials by family, model, law, refresh, budget rule and reading; panels by data set and configuration.
+
+    Trials that were ``attempted`` and not published are arranged alike, as cells that are missing.
 
     A clean trial joins every noisy panel whose r = 0 cell it is. Twins of noisy trials are references, no cells;
     other clean trials that join nothing make a set of their own.
     """
-    everything = list(trials)
+    everything: list[Trial] = [*trials, *attempted]
     clean = CleanTrials(everything)
-    grouped: dict[SetKey, dict[PanelKey, dict[Cell, Published]]] = defaultdict(lambda: defaultdict(dict))
+    grouped: dict[SetKey, dict[PanelKey, dict[Cell, Trial]]] = defaultdict(lambda: defaultdict(dict))
     used: set[tuple[object, ...]] = set()  # clean panels that serve: of a twin's cells some may have no noisy trial
     for trial in everything:
         if trial.ratio:
@@ -130,23 +144,32 @@ def figure_sets(trials: Iterable[Published]) -> list[FigureSet]:
     return [_figure_set(key, panels) for key, panels in sorted(grouped.items())]
 
 
-def _add_clean(cells: dict[Cell, Published], trial: Published, rule: str) -> None:
+def _add_clean(cells: dict[Cell, Trial], trial: Trial, rule: str) -> None:
     cell = (trial.ratio, trial.multiplier, trial.seed)
     held = cells.get(cell)
-    if held is None or (held.rule != rule, held.id) > (trial.rule != rule, trial.id):
+    if held is None or _rank(held, rule) > _rank(trial, rule):
         cells[cell] = trial
 
 
-def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Published]]) -> FigureSet:
+def _rank(trial: Trial, rule: str) -> tuple[bool, bool, str]:
+    return (not isinstance(trial, Published), trial.rule != rule, trial.id)
+
+
+def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Trial]]) -> FigureSet:
     cells = [cell for trials in panels.values() for cell in trials]
     names = sorted(panels)
     return FigureSet(
         key=key,
-        panels=tuple(Panel(_label(name, names), *name, dict(sorted(panels[name].items()))) for name in names),
+        panels=tuple(_panel(name, names, panels[name]) for name in names),
         ratios=tuple(sorted({cell[0] for cell in cells})),
         multipliers=tuple(sorted({cell[1] for cell in cells})),
         seeds=tuple(sorted({cell[2] for cell in cells})),
     )
+
+
+def _panel(name: PanelKey, names: list[PanelKey], cells: Mapping[Cell, Trial]) -> Panel:
+    published = {cell: trial for cell, trial in sorted(cells.items()) if isinstance(trial, Published)}
+    return Panel(_label(name, names), *name, trials=published, attempted=len(cells) - len(published))
 
 
 def _label(name: PanelKey, names: list[PanelKey]) -> str:
@@ -162,15 +185,15 @@ def _label(name: PanelKey, names: list[PanelKey]) -> str:
     return f"{shown}: {told}" if told else shown
 
 
-def _shared(trial: Published) -> tuple[str, str, str]:
+def _shared(trial: Trial) -> tuple[str, str, str]:
     return (trial.family, trial.model, trial.reading)
 
 
-def _place(trial: Published) -> tuple[object, ...]:
+def _place(trial: Trial) -> tuple[object, ...]:
     return (*_shared(trial), trial.dataset, trial.configuration)
 
 
-def _key(trial: Published, law: str) -> SetKey:
+def _key(trial: Trial, law: str) -> SetKey:
     noisy = law != NO_NOISE
     return SetKey(
         family=trial.family,
@@ -183,7 +206,12 @@ def _key(trial: Published, law: str) -> SetKey:
     )
 
 
-def _protocol(trial: Published) -> tuple[object, ...]:
+def _same_data(one: Trial, other: Trial) -> bool:
+    """Whether both saw the same bytes; what was only attempted has not said which it saw."""
+    return one.data_sha256 == other.data_sha256 or not (one.data_sha256 and other.data_sha256)
+
+
+def _protocol(trial: Trial) -> tuple[object, ...]:
     rest = tuple(field for field in trial.configuration if field[0] != "budget.samples")
     return (trial.family, trial.model, trial.dataset, trial.reading, rest, trial.multiplier, trial.seed)
 

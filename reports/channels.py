@@ -38,6 +38,40 @@ def channel(law: str, rate: Fraction, classes: int, mapping: Sequence[object] | 
     return None if weights is None else float(1 - rate) * np.eye(classes) + float(rate) * weights
 
 
+def may_hit_truth(law: str, mapping: Sequence[object] | None = None) -> bool:
+    """Whether a redrawn target can be the true one, so that e is the rate of redraws and fewer targets are wrong.
+
+    True also for laws that are not known here: nothing is promised of them.
+    """
+    if law in ("uniform_wrong", "next_class"):
+        return False
+    weights = replacement(law, len(mapping), mapping) if mapping is not None else None
+    return weights is None or bool(np.diag(weights).any())
+
+
+def expected_wrong_rate(
+    law: str,
+    rate: Fraction,
+    classes: int | None,
+    mapping: Sequence[object] | None = None,
+    labels: npt.NDArray[np.int64] | None = None,
+) -> float | None:
+    """Share of targets that the channel makes wrong: sum_k share_k (1 - T[k, k]), with e for the rate of redraws.
+
+    The share of class k is that among ``labels``, or 1 / classes where they are not known. It is e itself where a
+    redraw never hits the truth. None where the law, or the classes that it takes, are not known.
+    """
+    if not may_hit_truth(law, mapping):
+        return float(rate)
+    weights = replacement(law, classes, mapping) if classes else None
+    if weights is None or classes is None:
+        return None
+    shares = np.full(classes, 1 / classes)
+    if labels is not None and len(labels) and labels.max() < classes:
+        shares = np.bincount(labels, minlength=classes) / len(labels)
+    return float(rate) * float(shares @ (1 - np.diag(weights)))
+
+
 def argmax_threshold(law: str, classes: int, mapping: Sequence[object] | None = None) -> Fraction | None:
     """The rate e at which a certain prediction's argmax ties with a wrong class; kept below it. None: unknown.
 

@@ -80,7 +80,7 @@ class StoreFiles:
         try:
             with self.filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
                 _check_format(table, where, file.schema_arrow.metadata or {})
-                built = file.read().select(SCHEMAS[table].names).cast(SCHEMAS[table])
+                built = _complete(file.read(), SCHEMAS[table])
                 built.validate(full=True)  # text that is no UTF-8 would only fail in the queries, far from its file
                 return built
         except FileNotFoundError:
@@ -124,6 +124,18 @@ def open_store(store: str | Path) -> StoreFiles:
 
 def _is_merged(path: str) -> bool:
     return PurePosixPath(path).name.startswith(COMPACTED)
+
+
+def _complete(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """``found`` in the columns of ``schema``; a nullable one that an older program did not write yet is all null.
+
+    Raises:
+        KeyError, pyarrow.ArrowInvalid: a column is missing that may not be null, or has values of another type.
+    """
+    for field in schema:
+        if field.nullable and field.name not in found.column_names:
+            found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+    return found.select(schema.names).cast(schema)
 
 
 def _check_format(table: str, where: str, metadata: dict[bytes, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What an ideal model of the noisy data scores on clean data (design 5): pure functions of clean predictions.
+"""What a model scores that predicts T^T p where a clean one predicts p (design 5): pure functions of p.
 
 T = (1 - e) I + e W. For the true class y and clean predictions p, (T^T p)(y) = (1 - e) p(y) + e sum_k p(k) W[k, y],
 so that two numbers an example suffice: p(y), and the mass that the law moves onto y. NLL in nats, accuracies and
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from reports.channels import argmax_threshold, replacement
+from reports.channels import argmax_threshold, channel, replacement
 
 Vector = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -102,8 +102,24 @@ def sampled_floor_from_accuracy(clean_accuracy: float, noise: Noise, classes: in
     return None
 
 
+def top1_floor(clean: Clean, noise: Noise) -> float | None:
+    """Share of examples whose argmax_k (T^T p)(k) is the truth; of equal classes the first counts.
+
+    None where the channel is unknown or all of p was not kept. At a tie of the channel itself (see
+    :func:`argmax_state`) rounding alone would decide: ask first.
+    """
+    matrix = channel(noise.law, noise.rate, clean.classes, noise.mapping)
+    if matrix is None or clean.whole is None or not len(clean.labels):
+        return None
+    return float(((clean.whole @ matrix).argmax(axis=1) == clean.labels).mean())
+
+
 def argmax_state(noise: Noise, classes: int) -> Argmax:
-    """Whether the ideal model's argmax is the truth's: kept below the law's threshold, tied at it, lost above."""
+    """What becomes of the argmax of a certain prediction of any class: kept below the law's threshold, tied at it.
+
+    Above it, ``lost``: for at least one class it is a wrong one. For the uniform laws that holds of uncertain
+    predictions too, for others it does not: :func:`top1_floor` tells.
+    """
     if noise.rate == 0:
         return "kept"
     threshold = argmax_threshold(noise.law, classes, noise.mapping)

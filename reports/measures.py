@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from reports import floors
 from reports.cells import CleanTrials, Reference
+from reports.channels import expected_wrong_rate
 from reports.predictions import Library, Predictions, mapping_of
 from reports.rows import Published
+from reports.statistics import standard_error
 
 #: Quantity -> the metric as it is stored, split "test".
 METRICS = {
@@ -23,12 +28,14 @@ FLOORED = ("top1", "sampled_accuracy", "test_nll", "channel_inverted_nll")
 #: Excess damage -> the quantity it is the excess of. Observed less floor: above zero an NLL is worse than the
 #: channel alone explains, below zero an accuracy is.
 EXCESS = {"nll_excess": "test_nll", "sampled_excess": "sampled_accuracy"}
-SHARES = frozenset({"top1", "sampled_accuracy"})
+#: Laws that keep every argmax below their threshold, certain or not: they add the same to every class.
+UNIFORM = frozenset({"uniform_wrong", "uniform_all"})
 
 #: How a floor was had: ``exact`` from stored probabilities, ``bound`` -ln(1-e) + clean NLL, ``accuracy`` from the
-#: clean accuracy, ``clean`` the clean value itself, ``own`` at r = 0 (a clean trial is its own floor); for top-1 also
-#: ``tie`` and ``lost``, where the channel leaves none; ``none`` where nothing is known.
-KINDS = ("exact", "bound", "accuracy", "clean", "own", "tie", "lost", "none")
+#: clean accuracy, ``clean`` the clean value itself, ``certain`` the same, which holds of certain predictions,
+#: ``own`` at r = 0 (a clean trial is its own floor); for top-1 also ``tie`` and ``lost``, where the channel leaves
+#: certain predictions none; ``none`` where nothing is known.
+KINDS = ("exact", "bound", "accuracy", "clean", "certain", "own", "tie", "lost", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +59,20 @@ def finite(value: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Measured:
-    """One trial's quantities and floors. ``examples`` is the size of its test set, None where not known."""
+    """One trial's quantities and floors.
+
+    ``examples`` is the size of its test set, None where not known. ``errors``: quantity -> standard error over those
+    examples. ``expected_rate`` is the share of targets that the channel makes wrong. ``reference`` is the clean
+    trial that the floors come from.
+    """
 
     trial: Published
     values: dict[str, float | None]
     floors: dict[str, Floor]
     examples: int | None
-    nll_error: float | None
+    errors: Mapping[str, float]
+    expected_rate: float | None
+    reference: Published | None
 
     def value(self, quantity: str) -> float | None:
         """The quantity, an excess included; None where it is undefined."""
@@ -75,31 +89,65 @@ class Measured:
         return self.floors.get(EXCESS.get(quantity, quantity), NO_FLOOR)
 
 
-def measure(trial: Published, clean: CleanTrials, library: Library) -> Measured:
+def measure(trial: Published, clean: CleanTrials[Published], library: Library) -> Measured:
     """A trial's final metrics beside their floors, from its compute-matched twin, else its r = 0 cell."""
     own = library.of(trial)
+    noise = floors.Noise(trial.law, trial.rate, mapping_of(trial.mapping))
     values = {quantity: trial.metrics.get(metric) for quantity, metric in METRICS.items() if metric in trial.metrics}
+    found = clean.reference(trial) if trial.ratio else None
+    theirs = None if found is None else library.of(found[0])
     if not trial.ratio:
-        found = {quantity: Floor(values[quantity], "own") for quantity in FLOORED if quantity in values}
+        least = {quantity: Floor(values[quantity], "own") for quantity in FLOORED if quantity in values}
     else:
-        reference = clean.reference(trial)
-        found = {} if reference is None else _floors(trial, *reference, library.of(reference[0]))
-    return Measured(trial, values, found, own.examples if own else None, own.nll_error if own else None)
+        least = {} if found is None else _floors(noise, *found, theirs)
+    known = own or theirs
+    expected = expected_wrong_rate(
+        trial.law,
+        trial.rate,
+        _classes(noise, known),
+        noise.mapping,
+        known.clean.labels if known else None,
+    )
+    return Measured(
+        trial=trial,
+        values=values,
+        floors=least,
+        examples=own.examples if own else None,
+        errors=_errors(own, theirs, noise),
+        expected_rate=expected if trial.ratio else 0.0,
+        reference=found[0] if found else None,
+    )
+
+
+def _errors(own: Predictions | None, reference: Predictions | None, noise: floors.Noise) -> dict[str, float]:
+    """Standard errors over the test examples; those of an excess from its difference, example by example."""
+    if own is None:
+        return {}
+    p = own.clean.truth
+    found = {"sampled_accuracy": standard_error(p), "test_nll": standard_error(np.log(p)) if p.min() > 0 else None}
+    if reference is not None and np.array_equal(own.clean.labels, reference.clean.labels):
+        ideal = floors.true_probability(reference.clean, noise)
+        if ideal is not None:
+            found["sampled_excess"] = standard_error(p - ideal)
+            if p.min() > 0 and ideal.min() > 0:
+                found["nll_excess"] = standard_error(np.log(ideal) - np.log(p))
+    return {quantity: error for quantity, error in found.items() if error is not None}
 
 
 def _floors(
-    trial: Published, clean: Published, reference: Reference, predictions: Predictions | None
+    noise: floors.Noise, clean: Published, reference: Reference, predictions: Predictions | None
 ) -> dict[str, Floor]:
-    noise = floors.Noise(trial.law, trial.rate, mapping_of(trial))
     found: dict[str, Floor] = {}
     nll = _finite(clean.metrics.get("test_nll"))
     exact = floors.nll_floor(predictions.clean, noise) if predictions else None
     if exact is not None:
         found["test_nll"] = Floor(exact, "exact", reference)
     elif nll is not None:
-        found["test_nll"] = Floor(floors.nll_bound(nll, trial.rate), "bound", reference)
-    if nll is not None:  # what a perfect inversion of the ideal model's predictions scores
-        found["channel_inverted_nll"] = Floor(nll, "clean", reference)
+        found["test_nll"] = Floor(floors.nll_bound(nll, noise.rate), "bound", reference)
+    # The same functional of clean predictions, its mixing with 1e-3 of uniform included: not the clean NLL.
+    inverted = _finite(clean.metrics.get("channel_inverted_nll"))
+    if inverted is not None:
+        found["channel_inverted_nll"] = Floor(inverted, "clean", reference)
     found["sampled_accuracy"] = _sampled(clean, noise, reference, predictions)
     found["top1"] = _top1(clean, noise, reference, predictions)
     return found
@@ -118,13 +166,19 @@ def _sampled(clean: Published, noise: floors.Noise, reference: Reference, predic
 
 
 def _top1(clean: Published, noise: floors.Noise, reference: Reference, predictions: Predictions | None) -> Floor:
-    top1, classes = _finite(clean.metrics.get("top1")), _classes(noise, predictions)
-    if top1 is None or classes is None:
+    classes = _classes(noise, predictions)
+    state = floors.argmax_state(noise, classes) if classes is not None else "unknown"
+    if state == "unknown":
         return NO_FLOOR
-    state = floors.argmax_state(noise, classes)
-    if state == "kept":
-        return Floor(top1, "clean", reference)
-    return Floor(None, state if state in KINDS else "none", reference)
+    if state == "tie":
+        return Floor(None, "tie", reference)
+    exact = floors.top1_floor(predictions.clean, noise) if predictions else None
+    if exact is not None:
+        return Floor(exact, "exact", reference)
+    top1 = _finite(clean.metrics.get("top1"))
+    if state == "lost" or top1 is None:
+        return Floor(None, "lost", reference) if state == "lost" else NO_FLOOR
+    return Floor(top1, "clean" if noise.law in UNIFORM else "certain", reference)
 
 
 def _classes(noise: floors.Noise, predictions: Predictions | None) -> int | None:

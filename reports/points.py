@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from reports import text
 from reports.cells import FigureSet, Panel
-from reports.measures import SHARES, Measured, finite
-from reports.statistics import Estimate, estimate, wilson
+from reports.measures import Measured, finite
+from reports.statistics import Estimate, estimate, normal_half, wilson
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,9 @@ class Point:
 
     A mean is over ``n`` values; there is none where a value is not finite, since leaving that seed out would flatter.
     ``undefined`` trials have no value by definition (a channel that cannot be inverted). ``test_low`` and
-    ``test_high`` are the test set's own 95 % sampling error about the mean, which seeds do not show.
+    ``test_high`` are the test set's own 95 % sampling error about the mean, which seeds do not show. ``floor`` is a
+    mean over the ``floor_n`` seeds that have one; ``paired_mean`` and ``paired_floor`` are over the ``paired_n`` seeds
+    that have a value and a floor.
     """
 
     dataset: str
@@ -43,6 +44,9 @@ class Point:
     floor_high: float | None
     floor_n: int
     floor_kind: str
+    paired_n: int
+    paired_mean: float | None
+    paired_floor: float | None
     reference: str
     examples: int | None
     test_low: float | None
@@ -53,6 +57,11 @@ class Point:
     def complete(self) -> bool:
         """Whether every seed has a value."""
         return self.n == self.of
+
+    @property
+    def agreed(self) -> bool:
+        """Whether three seeds or more have one value, so that the interval has no width."""
+        return self.low is not None and self.low == self.high
 
 
 #: Columns of a figure's CSV.
@@ -79,6 +88,9 @@ def _point(
     floors = [one.floor(quantity) for one in here]
     known = [floor.value for floor in floors if floor.value is not None and finite(floor.value)]
     floor = estimate(known)
+    pairs = [(one.value(quantity), one.floor(quantity).value) for one in here]
+    both = [(value, least) for value, least in pairs if value is not None and least is not None]
+    both = [pair for pair in both if finite(pair[0]) and finite(pair[1])] if len(usable) == len(values) else []
     examples = {one.examples for one in here if one.examples is not None}
     size = min(examples) if examples else None
     test_low, test_high = _test_error(quantity, found.mean, size, here)
@@ -103,6 +115,9 @@ def _point(
         floor_high=floor.high,
         floor_n=floor.n,
         floor_kind="+".join(sorted({one.kind for one in floors if one.kind != "none"})) or "none",
+        paired_n=len(both),
+        paired_mean=estimate([value for value, _ in both]).mean,
+        paired_floor=estimate([least for _, least in both]).mean,
         reference="+".join(sorted({one.reference for one in floors if one.reference})),
         examples=size,
         test_low=test_low,
@@ -114,17 +129,13 @@ def _point(
 def _test_error(
     quantity: str, mean: float | None, examples: int | None, here: Sequence[Measured]
 ) -> tuple[float | None, float | None]:
-    if mean is None or examples is None:
+    """Wilson's interval for top-1, 1.96 standard errors over the examples for means of a value an example."""
+    if mean is None:
         return None, None
-    if quantity in SHARES and 0 <= mean <= 1:
+    if quantity == "top1" and examples is not None and 0 <= mean <= 1:
         return wilson(mean, examples)
-    errors = [one.nll_error for one in here if one.nll_error is not None]
-    if quantity == "test_nll" and errors:
-        from scipy.special import ndtri
-
-        half = float(ndtri(0.975)) * math.fsum(errors) / len(errors)
-        return mean - half, mean + half
-    return None, None
+    half = normal_half([one.errors[quantity] for one in here if quantity in one.errors])
+    return (None, None) if half is None else (mean - half, mean + half)
 
 
 def csv_row(point: Point) -> list[object]:

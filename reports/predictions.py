@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,11 +21,10 @@ ROUNDING = 1e-6  # a softmax in single precision may pass one by as much
 
 @dataclass(frozen=True)
 class Predictions:
-    """Clean-test predictions of one trial. ``nll_error`` is the standard error of its NLL over the examples."""
+    """Clean-test predictions of one trial, and the number of examples."""
 
     clean: Clean
     examples: int
-    nll_error: float | None
 
 
 class DamagedError(Exception):
@@ -52,10 +50,10 @@ class Library:
         return self._read[trial.id]
 
 
-def mapping_of(trial: Published) -> tuple[object, ...] | None:
-    """The map of a trial's ``confusion`` law; None where there is none."""
+def mapping_of(text: str) -> tuple[object, ...] | None:
+    """The map of a ``confusion`` law from its JSON; None where there is none."""
     try:
-        mapping = json.loads(trial.mapping) if trial.mapping else None
+        mapping = json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
     return tuple(tuple(row) if isinstance(row, list) else row for row in mapping) if isinstance(mapping, list) else None
@@ -105,7 +103,7 @@ def decode(content: bytes) -> Predictions:
     if whole is not None and whole.shape[1] != classes:
         raise DamagedError(f"there are {classes} classes and {whole.shape[1]} probabilities an example")
     found = Clean(classes, np.asarray(labels[0], dtype=np.int64), truth, previous, whole)
-    return Predictions(found, len(truth), _nll_error(truth))
+    return Predictions(found, len(truth))
 
 
 def _column(table: object, name: str) -> Vector | None:
@@ -123,9 +121,3 @@ def _whole(table: object) -> Vector | None:
         return None
     values: Vector = np.asarray(column.values.to_numpy(zero_copy_only=False), dtype=np.float64)
     return values.reshape(len(column), -1) if len(column) and len(values) % len(column) == 0 else None
-
-
-def _nll_error(truth: Vector) -> float | None:
-    if len(truth) < 2 or truth.min() <= 0:
-        return None
-    return float(np.log(truth).std(ddof=1)) / math.sqrt(len(truth))

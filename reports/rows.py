@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,10 +48,19 @@ KEPT = f"""
     qualify row_number() over (partition by a.id, a.role order by a.path, a.sha256) = 1
     order by a.id, a.role
 """
+#: A process that died is the machine's doing where its trial was published since, and a loss where it was not.
 FAILED = """
     select a.id, a.revision, a.attempt, a.outcome, max(a.reason) as reason, a.id in (select id from trials) as published
-    from attempts a where a.event = 'ended' and a.outcome in ('raised', 'failed')
+    from attempts a where a.event = 'ended' and (
+        a.outcome in ('raised', 'failed') or a.outcome = 'died' and a.id not in (select id from trials)
+    )
     group by all order by a.id, a.attempt, a.outcome
+"""
+#: Trials that were begun, or given up, and never published. A specification is the same at every start: its hash is
+#: the id.
+ATTEMPTED = """
+    select id, max(spec) as spec
+    from attempts where id not in (select id from trials) group by id order by id
 """
 
 
@@ -64,11 +74,10 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Published:
-    """One published trial. ``configuration`` is its specification less the axes: dotted field -> JSON text."""
+class Trial:
+    """What a trial was to be. ``configuration`` is its specification less the axes: dotted field -> JSON text."""
 
     id: str
-    revision: str
     family: str
     model: str
     dataset: str  # name@version
@@ -76,18 +85,30 @@ class Published:
     refresh: str
     mapping: str  # JSON of noise.map; "" for none
     ratio: Fraction
-    batch: int
     multiplier: int
     rule: str
     base_samples: int | None  # budget.samples; None where the specification has none
     samples: int
-    steps: int
     seed: int
     reading: str
+    configuration: tuple[tuple[str, str], ...]
+    data_sha256: str  # "" where nothing was published
+
+    @property
+    def rate(self) -> Fraction:
+        """e = r / (1 + r)."""
+        return self.ratio / (1 + self.ratio)
+
+
+@dataclass(frozen=True)
+class Published(Trial):
+    """One published trial."""
+
+    revision: str
+    batch: int
+    steps: int
     parameters: int | None
     realised_rate: float | None
-    configuration: tuple[tuple[str, str], ...]
-    data_sha256: str
     git: str
     versions: str
     cpu: str
@@ -96,15 +117,13 @@ class Published:
     metrics: Mapping[str, float | None]
     artifacts: Mapping[str, Kept]
 
-    @property
-    def rate(self) -> Fraction:
-        """e = r / (1 + r)."""
-        return self.ratio / (1 + self.ratio)
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt that ended with an error, and whether its trial has been published all the same."""
+    """An attempt that ended with an error, and whether its trial has been published all the same.
+
+    ``trial`` is None where no attempt left a specification that can be read.
+    """
 
     id: str
     revision: str
@@ -112,15 +131,21 @@ class Failure:
     outcome: str
     reason: str
     published: bool
+    trial: Trial | None
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All that a report is made of. ``unread`` are ids whose specification could not be understood."""
+    """All that a report is made of. ``unread`` are ids whose specification could not be understood.
+
+    ``attempted`` are trials that were begun and not published, ``unnamed`` those of them without a specification.
+    """
 
     trials: tuple[Published, ...]
+    attempted: tuple[Trial, ...]
     failures: tuple[Failure, ...]
     unread: tuple[str, ...]
+    unnamed: tuple[str, ...]
 
 
 def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
@@ -135,12 +160,12 @@ def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
         with duckdb.connect(config={"threads": "1", "enable_external_access": "false"}) as connection:
             for name in ("trials", "metrics", "attempts", "artifacts"):
                 connection.register(name, tables[name])
-            found = [_records(connection, query) for query in (NEWEST, FINAL, KEPT, FAILED)]
+            found = [_records(connection, query) for query in (NEWEST, FINAL, KEPT, FAILED, ATTEMPTED)]
     except (duckdb.Error, UnicodeDecodeError) as error:
         raise ReportError(
             f"the store's tables cannot be queried ({error}); look at them with 'sweep verify'"
         ) from error
-    newest, final, kept, failed = found
+    newest, final, kept, failed, begun = found
     metrics: dict[str, dict[str, float | None]] = {}
     for row in final:
         metrics.setdefault(row["id"], {})[row["metric"]] = row["value"]
@@ -154,8 +179,16 @@ def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
             unread.append(row["id"])
         else:
             trials.append(trial)
-    failures = tuple(Failure(**{**row, "reason": row["reason"] or ""}) for row in failed)
-    return Rows(tuple(trials), failures, tuple(unread))
+    attempted, unnamed = [], []
+    for row in begun:
+        planned = _attempted(row["id"], row["spec"])
+        if planned is None:
+            unnamed.append(row["id"])
+        else:
+            attempted.append(planned)
+    known: dict[str, Trial] = {trial.id: trial for trial in (*trials, *attempted)}
+    failures = tuple(Failure(**{**row, "reason": row["reason"] or ""}, trial=known.get(row["id"])) for row in failed)
+    return Rows(tuple(trials), tuple(attempted), failures, tuple(unread), tuple(unnamed))
 
 
 def _records(connection: Any, query: str) -> list[dict[str, Any]]:
@@ -167,40 +200,31 @@ def _records(connection: Any, query: str) -> list[dict[str, Any]]:
 def _published(
     row: Mapping[str, Any], metrics: Mapping[str, float | None], artifacts: Mapping[str, Kept]
 ) -> Published | None:
-    try:
-        spec = json.loads(row["spec"])
-        fields = dict(_flat(spec))
-    except (ValueError, RecursionError):
-        return None
+    fields = _fields(row["spec"])
     ratio = _ratio(fields.get("noise.ratio"))
     if ratio is None:
         return None
-    mapping = fields.get("noise.map", "null")
-    base = fields.get("budget.samples", "null")
-    outside = AXES | ROLES_OF_NOISE
     return Published(
         id=row["id"],
         revision=row["revision"],
         family=row["family"],
         model=row["model"],
-        dataset=spec["dataset"] if isinstance(spec.get("dataset"), str) else row["dataset"],
+        dataset=_word(fields, "dataset") or row["dataset"],
         law=row["noise_law"],
         refresh=row["noise_refresh"],
-        mapping="" if mapping == "null" else mapping,
+        mapping=_mapping(fields),
         ratio=ratio,
         batch=row["batch"],
         multiplier=row["batch_multiplier"],
         rule=row["budget_rule"],
-        base_samples=int(base) if base.isdigit() and len(base) < 19 else None,
+        base_samples=_whole(fields, "budget.samples"),
         samples=row["samples"],
         steps=row["steps"],
         seed=row["seed"],
         reading=row["reading"],
         parameters=row["parameters"],
         realised_rate=row["realised_rate"],
-        configuration=tuple(
-            sorted((name, text) for name, text in fields.items() if name not in outside and name[:6] != "noise.")
-        ),
+        configuration=_configuration(fields),
         data_sha256=row["data_sha256"],
         git=row["git"] or "",
         versions=row["versions"] or "",
@@ -210,6 +234,63 @@ def _published(
         metrics=metrics,
         artifacts=artifacts,
     )
+
+
+def _attempted(trial: str, spec: str | None) -> Trial | None:
+    fields = _fields(spec)
+    ratio = _ratio(fields.get("noise.ratio"))
+    multiplier, seed, base = (_whole(fields, name) for name in ("batch.multiplier", "seed", "budget.samples"))
+    if ratio is None or multiplier is None or seed is None:
+        return None
+    rule = _word(fields, "budget.rule")
+    return Trial(
+        id=trial,
+        family=_word(fields, "family"),
+        model=_word(fields, "model"),
+        dataset=_word(fields, "dataset"),
+        law=_word(fields, "noise.law"),
+        refresh=_word(fields, "noise.refresh"),
+        mapping=_mapping(fields),
+        ratio=ratio,
+        multiplier=multiplier,
+        rule=rule,
+        base_samples=base,
+        samples=math.ceil((base or 0) * (1 + ratio if rule == "scaled" else 1)),
+        seed=seed,
+        reading=_word(fields, "reading"),
+        configuration=_configuration(fields),
+        data_sha256="",
+    )
+
+
+def _fields(spec: str | None) -> dict[str, str]:
+    """Dotted field -> canonical JSON of its value; nothing where there is no specification that can be read."""
+    try:
+        return dict(_flat(json.loads(spec or "")))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _configuration(fields: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    outside = AXES | ROLES_OF_NOISE
+    return tuple(sorted((name, text) for name, text in fields.items() if name not in outside and name[:6] != "noise."))
+
+
+def _mapping(fields: Mapping[str, str]) -> str:
+    mapping = fields.get("noise.map", "null")
+    return "" if mapping == "null" else mapping
+
+
+def _word(fields: Mapping[str, str], name: str) -> str:
+    """A field's text; "" where it is absent or no text."""
+    value = json.loads(fields.get(name, "null"))
+    return value if isinstance(value, str) else ""
+
+
+def _whole(fields: Mapping[str, str], name: str) -> int | None:
+    """A field's whole number of at most 18 digits; None where it is absent or anything else."""
+    value = fields.get(name, "")
+    return int(value) if value.isdigit() and len(value) < 19 else None
 
 
 def _flat(spec: object, prefix: str = "") -> list[tuple[str, str]]:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 LEVEL = 0.95
 
 #: Two seeds give a t-interval 12.7 standard errors wide each way: design 5 quotes none below three.
@@ -27,7 +30,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     n = len(values)
     if not n:
         return Estimate(0, None, None, None)
-    mean = math.fsum(values) / n
+    # Equal values have a width of nought, whatever their sum rounds to.
+    mean = values[0] if min(values) == max(values) else math.fsum(values) / n
     if n < INTERVAL_SEEDS:
         return Estimate(n, mean, None, None)
     from scipy.special import stdtrit
@@ -35,6 +39,24 @@ def estimate(values: Sequence[float]) -> Estimate:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * deviation / math.sqrt(n)
     return Estimate(n, mean, mean - half, mean + half)
+
+
+def standard_error(values: npt.NDArray[np.float64]) -> float | None:
+    """SD / sqrt(N) of a value an example, [N]: the error of a finite test set. None below two examples."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def normal_half(errors: Sequence[float]) -> float | None:
+    """Half a 95 % normal interval, 1.96 standard errors, of the mean of ``errors``; None without any.
+
+    Seeds share one test set, so their errors do not average out: the mean of them is the error of a mean over seeds
+    at most.
+    """
+    if not errors:
+        return None
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + LEVEL) / 2)) * math.fsum(errors) / len(errors)
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:

@@ -3,80 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from reports import text
 from reports.analysis import Analysis, Drawing, Section
-from reports.cells import NO_NOISE
+from reports.cells import NO_NOISE, Panel
+from reports.figures.item import SEEDS_AGREE
 from reports.points import Point
 
 PANELS_SHOWN = 8
 
 
 def sentences(analysis: Analysis) -> list[str]:
-    """A line a panel: the largest ratio that has values against r = 0, at the smallest batch multiplier."""
-    found = [line for section in analysis.sections for line in _lines(section)]
+    """A line a panel: the largest published ratio against r = 0, at the smallest published batch multiplier."""
+    found = [_line(section, panel) for section in analysis.sections for panel in section.view.panels]
     left = len(found) - PANELS_SHOWN
     return found[:PANELS_SHOWN] + ([f"{text.count(left, 'more panel')}: see the tables."] if left > 0 else [])
 
 
-def _lines(section: Section) -> list[str]:
-    lines = []
-    for panel in section.view.panels:
-        told = {quantity: _series(section.drawings, panel.label, quantity) for quantity in _QUANTITIES}
-        ratios = sorted({point.ratio for series in told.values() for point in series if point.mean is not None})
-        if not ratios:
-            continue
-        parts = _parts(told, ratios[-1], ratios[0])
-        multiplier = section.view.multipliers[0]
-        key = section.view.key
-        law = "" if key.law == NO_NOISE else f", {key.law_name} ({key.refresh}, {key.rule})"
-        where = f"{panel.label}{law}, batch × {multiplier}, r = {text.ratio(ratios[-1])}"
-        if parts:
-            lines.append(text.breakable(f"{where}: {'; '.join(parts)}.", 700))
-    return lines
+def _line(section: Section, panel: Panel) -> str:
+    key = section.view.key
+    law = "" if key.law == NO_NOISE else f", {key.law_name} ({key.refresh}, {key.rule})"
+    if not panel.trials:
+        begun = text.count(panel.attempted, "trial")
+        return text.breakable(f"{panel.label}{law}: nothing published, {begun} attempted.", 700)
+    multiplier = min(at for _, at, _ in panel.trials)
+    ratios = sorted({ratio for ratio, at, _ in panel.trials if at == multiplier})
+    where = f"{panel.label}{law}, batch × {multiplier}, r = {text.ratio(ratios[-1])}"
+    parts = _parts(section, panel, multiplier, ratios)
+    parts += _missing(section, multiplier, ratios)
+    return text.breakable(f"{where}: {'; '.join(parts) or 'none of the metrics that figures show'}.", 900)
 
 
-_QUANTITIES = ("top1", "sampled_accuracy", "test_nll", "nll_excess", "sampled_excess")
-
-
-def _series(drawings: Sequence[Drawing], panel: str, quantity: str) -> list[Point]:
-    """A panel's points of a quantity at the smallest multiplier."""
-    found = [
-        point
-        for drawing in drawings
-        for strip in drawing.strips
-        if strip.title == panel
-        for point in strip.points.get(quantity, ())
-    ]
-    least = min((point.multiplier for point in found), default=0)
-    return [point for point in found if point.multiplier == least]
-
-
-def _parts(told: dict[str, list[Point]], high: object, low: object) -> list[str]:
+def _missing(section: Section, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
+    """What would be expected and was not published, in words."""
+    beyond = [ratio for ratio in section.view.ratios if ratio > ratios[-1]]
     parts = []
-    for quantity, words in (("top1", "top-1"), ("sampled_accuracy", "sampled accuracy"), ("test_nll", "test NLL")):
-        here, clean = _at(told[quantity], high), _at(told[quantity], low)
-        if here is None:
-            continue
-        part = f"{words} {_estimate(here)}"
-        if clean is not None and clean is not here:
-            part += f" against {_estimate(clean)} at r = {text.ratio(clean.ratio)}"
-        if here.floor is not None and here.ratio:
-            part += f", floor {text.number(here.floor)}"
-        parts.append(part)
-    for quantity, words in (("nll_excess", "excess NLL"), ("sampled_excess", "excess sampled accuracy")):
-        here = _at(told[quantity], high)
-        if here is not None:
-            parts.append(f"{words} {_estimate(here, signed=True)}")
+    if beyond:
+        parts.append(f"r = {text.listing(map(text.ratio, beyond))} is missing at this batch")
+    if section.view.multipliers[0] < multiplier:
+        smaller = [str(at) for at in section.view.multipliers if at < multiplier]
+        parts.append(f"batch × {text.listing(smaller)} is missing")
+    if ratios[0] and section.view.key.law != NO_NOISE:
+        parts.append("r = 0 is missing at this batch")
     return parts
 
 
-def _at(series: Sequence[Point], ratio: object) -> Point | None:
-    return next((point for point in series if point.ratio == ratio and point.mean is not None), None)
+def _parts(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
+    parts = []
+    for quantity, words in (("top1", "top-1"), ("sampled_accuracy", "sampled accuracy"), ("test_nll", "test NLL")):
+        series = _series(section.drawings, panel, multiplier, quantity)
+        here = series.get(ratios[-1])
+        if here is None or not any(point.n or point.not_finite for point in series.values()):
+            continue
+        part = f"{words} {_estimate(here)}"
+        if not ratios[0] and ratios[-1]:
+            part += f" against {_estimate(series[ratios[0]])} at r = 0"
+        if here.ratio:
+            part += f", {_floor(here)}"
+        parts.append(part)
+    for quantity, words in (("nll_excess", "excess NLL"), ("sampled_excess", "excess sampled accuracy")):
+        point = _series(section.drawings, panel, multiplier, quantity).get(ratios[-1])
+        if point is not None and point.mean is not None:
+            parts.append(f"{words} {_estimate(point, signed=True)}")
+    return parts
+
+
+def _series(drawings: Sequence[Drawing], panel: Panel, multiplier: int, quantity: str) -> dict[Fraction, Point]:
+    """A panel's points of a quantity at a multiplier, by ratio."""
+    return {
+        point.ratio: point
+        for drawing in drawings
+        for here, strip in zip(drawing.panels, drawing.strips, strict=True)
+        if here == panel
+        for point in strip.points.get(quantity, ())
+        if point.multiplier == multiplier
+    }
+
+
+def _floor(point: Point) -> str:
+    """The floor over the seeds of the value before it; where some of them have none, both over those that have."""
+    if not point.paired_n:
+        return "no floor" + (" (tie)" if "tie" in point.floor_kind else "")
+    told = f"floor {text.number(point.paired_floor)}"
+    if point.paired_n == point.n:
+        return told
+    return f"{told} where it is {text.number(point.paired_mean)} (n = {point.paired_n})"
 
 
 def _estimate(point: Point, *, signed: bool = False) -> str:
+    if point.mean is None:
+        return f"without a value ({point.not_finite} not finite)" if point.not_finite else "without a value"
     mean = (text.signed if signed else text.number)(point.mean)
     if point.low is None:
         return f"{mean} (n = {point.n}, no interval)"
+    if point.agreed:
+        return f"{mean} (n = {point.n}, {SEEDS_AGREE})"
     return f"{mean} {text.interval(point.low, point.high)} (n = {point.n})"

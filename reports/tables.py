@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,11 +13,14 @@ from reports.analysis import Analysis, Drawing
 from reports.cells import parse_configuration
 from reports.measures import EXCESS, FLOORED, METRICS
 from reports.points import COLUMNS, csv_row
+from reports.rows import Trial
 
 TRIAL_COLUMNS = (
-    "id", "revision", "family", "model", "dataset", "law", "refresh", "ratio", "rate", "realised_rate", "batch",
-    "multiplier", "rule", "samples", "steps", "seed", "reading", "parameters", "data_sha256",
+    "id", "revision", "family", "model", "dataset", "law", "refresh", "noise_map", "ratio", "ratio_exact", "rate",
+    "rate_exact", "expected_rate", "realised_rate", "batch", "multiplier", "rule", "samples", "steps", "seed",
+    "reading", "parameters", "data_sha256", "configuration",
 )  # fmt: skip
+LONGEST = 32_000  # characters of a text in a CSV: more than a spreadsheet's cell holds, and a map of 50 x 50 weights
 
 
 def points_csv(drawing: Drawing) -> bytes:
@@ -45,13 +49,29 @@ def trials_csv(analysis: Analysis) -> bytes:
     rows = []
     for trial in analysis.trials:
         one = analysis.measured[trial.id]
-        row: list[object] = [getattr(trial, name) for name in TRIAL_COLUMNS]
+        told = _told(trial, one.expected_rate)
+        row: list[object] = [told[name] if name in told else getattr(trial, name) for name in TRIAL_COLUMNS]
         row += [one.value(quantity) for quantity in quantities]
         for quantity in FLOORED:
             floor = one.floor(quantity)
             row += [floor.value, floor.kind, floor.reference]
         rows.append(row)
     return _csv(head, rows)
+
+
+def _told(trial: Trial, expected_rate: float | None) -> dict[str, object]:
+    """Columns of a trial that are no fields of it: numbers as such beside their exact text, and JSON."""
+    return {
+        "noise_map": trial.mapping,
+        "ratio": float(trial.ratio),
+        "ratio_exact": str(trial.ratio),
+        "rate": float(trial.rate),
+        "rate_exact": str(trial.rate),
+        "expected_rate": expected_rate,
+        "configuration": json.dumps(
+            {name: json.loads(value) for name, value in trial.configuration}, sort_keys=True, separators=(",", ":")
+        ),
+    }
 
 
 def metrics_csv(analysis: Analysis) -> bytes:
@@ -66,18 +86,28 @@ def configurations_csv(analysis: Analysis) -> bytes:
         [section.slug, panel.label, panel.dataset, name, value]
         for section in analysis.sections
         for panel in section.view.panels
-        for name, value in parse_configuration(panel.configuration)
+        for name, value in [*_map_field(section.view.key.mapping), *parse_configuration(panel.configuration)]
     ]
     return _csv(["set", "panel", "dataset", "field", "value"], rows)
 
 
+def _map_field(mapping: str) -> list[tuple[str, str]]:
+    return [("noise.map", mapping)] if mapping else []
+
+
+FAILURE_FIELDS = ("family", "model", "dataset", "law", "noise_map", "ratio", "multiplier", "seed")
+
+
 def failures_csv(analysis: Analysis) -> bytes:
     """Every attempt that ended with an error."""
-    rows = [
-        [one.id, one.revision, one.attempt, one.outcome, one.reason, "yes" if one.published else "no"]
-        for one in analysis.rows.failures
-    ]
-    return _csv(["id", "revision", "attempt", "outcome", "reason", "published"], rows)
+    rows = []
+    for one in analysis.rows.failures:
+        told = {} if one.trial is None else _told(one.trial, None)
+        named = [told.get(name, getattr(one.trial, name, None)) for name in FAILURE_FIELDS]
+        rows.append(
+            [one.id, one.revision, one.attempt, one.outcome, one.reason, "yes" if one.published else "no", *named]
+        )
+    return _csv(["id", "revision", "attempt", "outcome", "reason", "published", *FAILURE_FIELDS], rows)
 
 
 def shown(drawing: Drawing) -> dict[str, Any]:
@@ -113,6 +143,6 @@ def _csv(head: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
 def _safe(value: object) -> object:
     if not isinstance(value, str):
         return str(value) if value is not None and not isinstance(value, int | float) else value
-    line = text.clean(value, 2000)
+    line = text.clean(value, LONGEST)
     # A spreadsheet would run a text from a store that begins like a formula.
     return f"'{line}" if line[:1] in ("=", "+", "-", "@") else line

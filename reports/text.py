@@ -74,6 +74,16 @@ def ratio(value: Fraction) -> str:
     return short if Fraction(short) == value else f"{value.numerator}/{value.denominator}"
 
 
+def is_short(value: Fraction) -> bool:
+    """Whether :func:`ratio` writes it as a short decimal."""
+    return "/" not in ratio(value)
+
+
+def rate(value: Fraction) -> str:
+    """An error rate with at most three decimals: ``0.333``, ``0.5``."""
+    return f"{float(value):.3f}".rstrip("0").rstrip(".")
+
+
 def count(number_of: int, noun: str, plural: str | None = None) -> str:
     """``1 trial``, ``2 trials``, ``1,200 trials``."""
     return f"{number_of:,} {noun if number_of == 1 else plural or noun + 's'}"

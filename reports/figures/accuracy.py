@@ -13,16 +13,27 @@ from reports.points import Point
 def _caption(points: Sequence[Point]) -> str:
     words = (
         "Top-1 accuracy and accuracy of one sample from the predicted distribution, on clean test data. Dashed: what "
-        "an ideal model of the noisy data would score. For top-1 that is the clean reference's accuracy below the "
-        "law's threshold, and nothing at or above it."
+        "a model scores that predicts T′p where the clean reference predicts p."
     )
-    ties = sorted({point.ratio for point in points if "tie" in point.floor_kind})
-    lost = sorted({point.ratio for point in points if "lost" in point.floor_kind})
+    top1 = [point for point in points if point.quantity == "top1"]
+    if any("exact" in point.floor_kind for point in top1):
+        words += " For top-1 that is the share of examples whose most probable class under T′p is the true one."
+    if any("clean" in point.floor_kind for point in top1):
+        words += " Below its threshold the law keeps every argmax: there the top-1 floor is the clean top-1."
+    if any("certain" in point.floor_kind for point in top1):
+        words += " Top-1 floors marked c are the clean top-1, which the channel keeps of certain predictions only."
+    ties = _rates(top1, "tie")
+    lost = _rates(top1, "lost")
     if ties:
-        words += f" At r = {text.listing(map(text.ratio, ties))} the ideal argmax is a tie."
+        words += f" At e = {ties} two classes of a certain prediction tie, and top-1 has no floor."
     if lost:
-        words += f" At r = {text.listing(map(text.ratio, lost))} it is a wrong class."
+        words += f" At e = {lost} a certain prediction of some class turns wrong; without all of p there is no floor."
     return words
+
+
+def _rates(points: Sequence[Point], kind: str) -> str:
+    found = sorted({point.rate for point in points if kind in point.floor_kind})
+    return text.listing(map(text.rate, found)) if found else ""
 
 
 ITEM = Item(

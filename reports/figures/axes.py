@@ -15,7 +15,8 @@ from reports.points import Point
 
 #: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
 LINEAR_UP_TO = 2.5
-TICK_GAP = 0.085  # of the axis: ticks nearer than this lose their words
+TICK_GAP = 0.085  # of the axis: the words of nearer ticks go a line lower
+TICK_LINES = 5  # beyond these, there is no tick
 DODGE = 2.2  # points between the lines of neighbouring multipliers, so that whiskers do not cover each other
 SPREAD = 8.0  # points from the first of them to the last, at most
 
@@ -33,10 +34,70 @@ class Column:
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of panels: its title, and the points of each quantity, by multiplier, then ratio."""
+    """A row of panels: its title, and the points of each quantity, by multiplier, then ratio.
+
+    ``rate_words`` names e, which is no error rate where a redrawn target may be the true one.
+    """
 
     title: str
     points: Mapping[str, Sequence[Point]]
+    rate_words: str = "error rate e"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The axis of the ratios drawn: spaced by r or by e, its ticks named by both or, where r is no short decimal, by e.
+
+    ``place`` is linear along the axis, ``unplace`` its inverse, in ratios.
+    """
+
+    ratios: tuple[Fraction, ...]
+
+    @property
+    def by_rate_alone(self) -> bool:
+        """Whether ticks are named by e alone."""
+        return not all(map(text.is_short, self.ratios))
+
+    @property
+    def spaced_by_rate(self) -> bool:
+        """Whether equal steps of e are equally wide."""
+        return self.by_rate_alone or self.ratios[-1] > LINEAR_UP_TO
+
+    def place(self, ratio: float) -> float:
+        """Where a ratio lies, in r or in e."""
+        return ratio / (1 + ratio) if self.spaced_by_rate else ratio
+
+    def unplace(self, place: float) -> float:
+        """The ratio that lies at a place."""
+        if not self.spaced_by_rate:
+            return place
+        place = min(place, (self.last + 1) / 2)  # e = 1 lies at infinity
+        return place / (1 - place)
+
+    @property
+    def first(self) -> float:
+        """Place of the smallest ratio."""
+        return self.place(float(self.ratios[0]))
+
+    @property
+    def last(self) -> float:
+        """Place of the largest ratio."""
+        return self.place(float(self.ratios[-1]))
+
+    @property
+    def span(self) -> float:
+        """From the first to the last place; 1 where they are one."""
+        return (self.last - self.first) or 1.0
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Places where the axis begins and ends: on the right the test set's error bar stands."""
+        return self.first - 0.05 * self.span, self.last + 0.09 * self.span
+
+    def label(self, ratio: Fraction) -> str:
+        """A tick's words."""
+        rate = text.rate(ratio / (1 + ratio)).removeprefix("0") or "0"
+        return rate if self.by_rate_alone else f"{text.ratio(ratio)}\n{rate}"
 
 
 def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
@@ -47,7 +108,8 @@ def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
     handles = _handles(rows, columns)
     across = _legend_columns(handles)
     legend = 0.2 + 0.15 * math.ceil(len(handles) / across)  # inches
-    figure = Figure(figsize=(style.WIDTH, style.ROW * len(rows) + legend), layout="constrained")
+    height = sum(style.ROW + _room_of_ticks(row, columns) for row in rows)
+    figure = Figure(figsize=(style.WIDTH, height + legend), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, axes_of_row in zip(rows, grid, strict=True):
@@ -61,7 +123,8 @@ def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
     points = row.points[column.quantity]
     ratios = sorted({point.ratio for point in points})
     multipliers = sorted({point.multiplier for point in points})
-    _x_axis(axes, ratios, bottom=bottom)
+    scale = Scale(tuple(ratios))
+    _x_axis(axes, scale, row.rate_words, bottom=bottom)
     if column.zero and any(point.mean is not None for point in points):
         axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
     apart = min(DODGE, SPREAD / max(1, len(multipliers) - 1))
@@ -71,32 +134,54 @@ def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
         _line(axes, line, style.look(index), shift)
         if column.floor_label:
             _floor(axes, line, style.look(index), shift)
-    _test_error(axes, points, ratios)
+    _test_error(axes, points, scale)
     _y_axis(axes, points, column)
     axes.set_ylabel(column.label)
-    lines = _missing(axes, points, multipliers, ratios)
+    lines = _missing(axes, points, multipliers, scale)
     axes.set_title(f"{text.plain(row.title, 70)}: {column.title}", loc="left", parse_math=False, pad=4 + 7.5 * lines)
 
 
-def _x_axis(axes: Any, ratios: Sequence[Fraction], *, bottom: bool) -> None:
-    positions = [float(ratio) for ratio in ratios]
-    if positions[-1] > LINEAR_UP_TO:
+def _x_axis(axes: Any, scale: Scale, rate_words: str, *, bottom: bool) -> None:
+    if scale.spaced_by_rate:
         axes.set_xscale("function", functions=(_to_rate, _to_ratio))
-    first, last = _place(positions, positions[0]), _place(positions, positions[-1])
-    span = (last - first) or 1.0
-    left, right = first - 0.05 * span, last + 0.09 * span  # on the right the test set's error bar stands
-    axes.set_xlim(*(_unplace(positions, edge) for edge in (left, right)))
-    labels, taken = [], -math.inf
-    for ratio, position in zip(ratios, positions, strict=True):
-        place = (_place(positions, position) - left) / (right - left)
-        far = place - taken >= TICK_GAP
-        taken = place if far else taken
-        labels.append(f"{text.ratio(ratio)}\n{_short(ratio / (1 + ratio))}" if far else "")
-    axes.set_xticks(positions, labels)
+    axes.set_xlim(*map(scale.unplace, scale.edges))
+    lines = _lines_of_ticks(scale)
+    shown = [ratio for ratio, line in zip(scale.ratios, lines, strict=True) if line is not None]
+    axes.set_xticks([float(ratio) for ratio in shown], [scale.label(ratio) for ratio in shown])
     axes.minorticks_off()
+    height = _height_of_ticks(scale)
+    for tick, line in zip(axes.xaxis.get_major_ticks(), (line for line in lines if line is not None), strict=True):
+        tick.set_pad(tick.get_pad() + line * height)
     if bottom:
-        spaced = ", spaced by e" if positions[-1] > LINEAR_UP_TO else ""
-        axes.set_xlabel(f"noise ratio r{spaced} (below it: error rate e)")
+        spaced = ", spaced by e" if scale.spaced_by_rate else ""
+        both = f"noise ratio r{spaced} (below it: {rate_words})"
+        axes.set_xlabel(f"{rate_words} = r / (1 + r)" if scale.by_rate_alone else both)
+
+
+def _height_of_ticks(scale: Scale) -> float:
+    """Points from the words of a tick to those of one a line lower."""
+    return style.TICK_LINE * (1 if scale.by_rate_alone else 2)
+
+
+def _room_of_ticks(row: Strip, columns: Sequence[Column]) -> float:
+    """Inches that the lines of ticks below the first one take."""
+    points = [point for column in columns for point in row.points[column.quantity]]
+    scale = Scale(tuple(sorted({point.ratio for point in points})))
+    return max((line or 0 for line in _lines_of_ticks(scale)), default=0) * _height_of_ticks(scale) / 72
+
+
+def _lines_of_ticks(scale: Scale) -> list[int | None]:
+    """The line below the axis that a tick's words stand in: the first with room; None where none has any."""
+    left, right = scale.edges
+    taken = [-math.inf] * TICK_LINES
+    found: list[int | None] = []
+    for ratio in scale.ratios:
+        place = (scale.place(float(ratio)) - left) / (right - left)
+        line = next((line for line, last in enumerate(taken) if place - last >= TICK_GAP), None)
+        if line is not None:
+            taken[line] = place
+        found.append(line)
+    return found
 
 
 def _y_axis(axes: Any, points: Sequence[Point], column: Column) -> None:
@@ -114,27 +199,12 @@ def _y_axis(axes: Any, points: Sequence[Point], column: Column) -> None:
     axes.set_ylim(low - room, high + room)
 
 
-def _short(rate: Fraction) -> str:
-    return f"{float(rate):.3f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
-
-
 def _to_rate(values: Any) -> Any:
     return values / (1 + values)
 
 
 def _to_ratio(values: Any) -> Any:
     return values / (1 - values)
-
-
-def _place(positions: Sequence[float], value: float) -> float:
-    return value / (1 + value) if positions[-1] > LINEAR_UP_TO else value
-
-
-def _unplace(positions: Sequence[float], value: float) -> float:
-    if positions[-1] <= LINEAR_UP_TO:
-        return value
-    value = min(value, (positions[-1] / (1 + positions[-1]) + 1) / 2)  # e = 1 lies at infinity
-    return value / (1 - value)
 
 
 def _shifted(axes: Any, points: float) -> Any:
@@ -175,34 +245,31 @@ def _apart(drawn: Sequence[tuple[float, float]]) -> tuple[list[float], list[floa
     return [x for x, _ in drawn], [y for _, y in drawn]
 
 
-def _test_error(axes: Any, points: Sequence[Point], ratios: Sequence[Fraction]) -> None:
+def _test_error(axes: Any, points: Sequence[Point], scale: Scale) -> None:
     """A grey bar at the right edge: the test set's own error at its widest, about the point that has it."""
     bars = [(point.test_low, point.test_high) for point in points]
     known = [(low, high) for low, high in bars if low is not None and high is not None]
     if not known:
         return
     low, high = max(known, key=lambda bar: bar[1] - bar[0])
-    positions = [float(ratio) for ratio in ratios]
-    first, last = _place(positions, positions[0]), _place(positions, positions[-1])
-    at = _unplace(positions, last + 0.065 * ((last - first) or 1.0))
+    at = scale.unplace(scale.last + 0.065 * scale.span)
     axes.plot([at, at], [low, high], color="#9a9a9a", linewidth=3.2, solid_capstyle="butt", zorder=2)
 
 
-def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], ratios: Sequence[Fraction]) -> int:
+def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], scale: Scale) -> int:
     """Write n/N above the panel, a line a multiplier, where values are missing; returns the number of lines."""
     from matplotlib.transforms import blended_transform_factory, offset_copy
 
     lines = 0
     across = blended_transform_factory(axes.transData, axes.transAxes)
-    places = [_place(list(map(float, ratios)), float(ratio)) for ratio in ratios]
-    room = TICK_GAP * (places[-1] - places[0])
+    room = TICK_GAP * (scale.last - scale.first)
     for index, multiplier in enumerate(multipliers):
         odd = [point for point in points if point.multiplier == multiplier and not point.complete]
         if not odd:
             continue
         look = style.look(index)
         base = offset_copy(across, fig=axes.figure, y=5 + 7.5 * lines, units="points")
-        at = [places[ratios.index(point.ratio)] for point in odd]
+        at = [scale.place(float(point.ratio)) for point in odd]
         # Without room for words the marks stand alone; the table has the numbers.
         tight = any(after - before < room for before, after in itertools.pairwise(at))
         for point in odd:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.figures.axes import Column
-from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field
+from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
 from reports.points import Point
 
 
 def _caption(points: Sequence[Point]) -> str:
     words = (
         "Excess damage: observed less floor, seed by seed. For NLL, above zero is worse than the channel alone "
-        "explains; for sampled accuracy, below zero is. At r = 0 a trial is its own floor, so no excess is shown."
+        "explains; for sampled accuracy, below zero is. At r = 0 a trial is its own floor, so no excess is shown. The "
+        "test set's error is that of the difference from the floor, example by example."
     )
     if any("bound" in point.floor_kind for point in points):
         words += " Where the floor is a bound (b), the NLL's excess is a lower estimate."
@@ -34,9 +35,11 @@ ITEM = Item(
         *cell_fields(),
         mean_field("nll_excess", "excess NLL (nats)", signed=True, absent="no floor"),
         interval_field("nll_excess", "excess NLL (nats)"),
+        sampling_field("nll_excess", "excess NLL (nats)"),
         floor_field("nll_excess", "excess NLL (nats)"),
         mean_field("sampled_excess", "excess sampled accuracy", signed=True, absent="no floor"),
         interval_field("sampled_excess", "excess sampled accuracy"),
+        sampling_field("sampled_excess", "excess sampled accuracy"),
         floor_field("sampled_excess", "excess sampled accuracy"),
     ),
     caption=_caption,

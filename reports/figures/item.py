@@ -14,9 +14,13 @@ from reports.points import Point
 
 @dataclass(frozen=True)
 class Cell:
-    """The points of one table row: one ratio and multiplier of a panel, by quantity."""
+    """The points of one table row: one ratio and multiplier of a panel, by quantity.
+
+    ``mixed`` tells that the floors of its set come from twins and from r = 0 cells, so that a row must say from which.
+    """
 
     points: Mapping[str, Point]
+    mixed: bool = False
 
     @property
     def first(self) -> Point:
@@ -88,11 +92,13 @@ def mean_field(
 
 
 def interval_field(quantity: str, span: str, digits: int = 3) -> Field:
-    """The 95 % t-interval over seeds; ``n < 3`` where there are too few for one."""
+    """The 95 % t-interval over seeds; words where there are too few for one, or where its width is nought."""
 
     def shown(cell: Cell) -> str:
         point = cell.points[quantity]
-        return "n < 3" if point.mean is not None and point.low is None else text.interval(point.low, point.high, digits)
+        if point.mean is not None and point.low is None:
+            return "n < 3"
+        return SEEDS_AGREE if point.agreed else text.interval(point.low, point.high, digits)
 
     raw = {
         f"{quantity}_low": lambda cell: cell.points[quantity].low,
@@ -115,19 +121,25 @@ def sampling_field(quantity: str, span: str, digits: int = 3) -> Field:
     return Field("test set", shown, raw, span)
 
 
+#: In place of an interval: all of three seeds or more have the very same value.
+SEEDS_AGREE = "seeds agree"
 #: Marks beside a floor's number; explained below the table.
-MARKS = {"bound": "b", "accuracy": "a", "tie": "tie", "lost": "lost"}
+MARKS = {"bound": "b", "accuracy": "a", "certain": "c", "tie": "tie", "lost": "lost"}
+FROM_CLEAN_CELL = "†"
 
 
 def floor_field(quantity: str, span: str, head: str = "floor", digits: int = 3) -> Field:
-    """The floor, marked where it is a bound; ``tie`` or ``lost`` where the channel leaves no argmax."""
+    """The floor with its marks, and its n where that is not the row's; words where the channel leaves no argmax."""
 
     def shown(cell: Cell) -> str:
         point = cell.points[quantity]
         marks = [MARKS[kind] for kind in point.floor_kind.split("+") if kind in MARKS]
         if point.floor is None:
             return " ".join(marks) or text.NOTHING
-        return " ".join([text.number(point.floor, digits), *marks])
+        if cell.mixed and "r0" in point.reference.split("+"):
+            marks.append(FROM_CLEAN_CELL)
+        sizes = [] if point.floor_n == cell.first.n else [f"(n = {point.floor_n})"]
+        return " ".join([text.number(point.floor, digits), *marks, *sizes])
 
     raw = {
         f"{quantity}_floor": lambda cell: cell.points[quantity].floor,

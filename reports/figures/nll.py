@@ -12,8 +12,8 @@ from reports.points import Point
 def _caption(points: Sequence[Point]) -> str:
     words = (
         "Test NLL in nats an example, on clean test data, and the same of channel-inverted predictions. Dashed, left: "
-        "the NLL of an ideal model of the noisy data; right: the clean reference's own NLL, which a perfect inversion "
-        "of ideal predictions would reach."
+        "the NLL of a model that predicts T′p where the clean reference predicts p; right: the clean reference's own "
+        "channel-inverted NLL, mixed with 1e\u22123 of uniform like all others."
     )
     words += " Boundary: share of inverted predictions on the edge of the simplex."
     if any("bound" in point.floor_kind for point in points):

@@ -13,6 +13,7 @@ LINES = ("-", (0, (6, 1)), (0, (4, 1, 1, 1)), (0, (8, 1, 1, 1, 1, 1)))
 FLOOR_LINE = (0, (2, 1.6))
 GREY = "#666666"
 WIDTH = 6.5  # inches: the text width of the document
+TICK_LINE = 7.8  # points from one line of a tick's words to the next
 ROW = 2.15  # inches a row of panels
 
 SETTINGS: Mapping[str, Any] = {

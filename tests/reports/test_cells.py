@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 
-from fixtures.report_rows import published
+from fixtures.report_rows import attempted, published
 from fixtures.report_store import RATIOS, Cell, grid
 
 from reports.cells import CleanTrials, figure_sets
@@ -109,3 +109,43 @@ def test_versions_of_a_data_set_are_told_apart() -> None:
     other = [replace(trials[0], dataset="digits@1"), replace(trials[1], dataset="digits@2")]
     (view,) = figure_sets(other)
     assert [panel.label for panel in view.panels] == ["digits@1", "digits@2"]
+
+
+def test_attempted_trials_are_cells_that_are_missing() -> None:
+    """What was published spans 2 x 1 x 2 cells; a ratio and a seed that were only attempted make it 3 x 1 x 3."""
+    done = published(grid(("digits",), (CLEAN, HALF), (1,), (0, 1)))
+    begun = attempted([Cell(Fraction(1)), Cell(HALF, seed=2), Cell(CLEAN, seed=2)])
+    (view,) = figure_sets(done, begun)
+    assert (view.ratios, view.seeds) == ((CLEAN, HALF, Fraction(1)), (0, 1, 2))
+    assert (view.expected, view.present, view.attempted) == (9, 4, 3)
+    assert (figure_sets(done)[0].expected, figure_sets(done)[0].attempted) == (4, 0)
+
+
+def test_a_published_trial_stands_before_an_attempted_one_of_its_cell() -> None:
+    # The r = 0 cell of the same base under either budget rule: whichever was published is the cell.
+    (view,) = figure_sets(published([Cell(HALF), Cell(CLEAN, rule="fixed")]), attempted([Cell(CLEAN)]))
+    assert view.panels[0].trials[CLEAN, 1, 0].rule == "fixed"
+    assert (view.present, view.attempted) == (2, 0)
+
+
+def test_a_set_of_which_nothing_was_published_is_all_missing() -> None:
+    views = figure_sets(published([Cell(HALF)]), attempted([Cell(HALF, law="next_class")]))
+    assert [(view.key.law, view.present, view.expected) for view in views] == [
+        ("next_class", 0, 1), ("uniform_wrong", 1, 1),
+    ]  # fmt: skip
+
+
+def test_an_attempted_twin_is_no_cell() -> None:
+    begun = attempted([Cell(CLEAN, base=90_000), Cell(CLEAN, base=90_000, seed=1)])
+    (view,) = figure_sets(published([Cell(HALF), Cell(HALF, seed=1)]), begun)
+    assert (view.expected, view.attempted) == (2, 0)
+
+
+def test_only_trials_of_the_same_data_are_paired() -> None:
+    noisy, twin, clean = published([Cell(HALF), Cell(CLEAN, base=90_000), Cell(CLEAN)])
+    by_ratio = sorted((noisy, twin, clean), key=lambda trial: (trial.ratio, trial.samples))
+    clean, twin, noisy = by_ratio
+    assert CleanTrials([clean, twin]).reference(noisy) == (twin, "twin")
+    other = replace(twin, data_sha256="0" * 64)
+    assert CleanTrials([clean, other]).reference(noisy) == (clean, "r0")
+    assert CleanTrials([replace(clean, data_sha256="0" * 64), other]).reference(noisy) is None

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from fixtures.report_store import Rows, grid, study
 
+from reports import text
 from reports.analysis import Analysis, Drawing, analyse
 from reports.figures import ITEMS, style
 from reports.files import open_store
+from reports.points import Point
 
 
 def dense() -> Rows:
@@ -29,9 +31,18 @@ def dense() -> Rows:
     return rows
 
 
-@pytest.fixture(scope="module", params=["study", "dense"])
+def near() -> Rows:
+    """Rates that crowd about a threshold; one alone is no short ratio."""
+    rows = Rows()
+    rates = [Fraction(text) for text in ("0", "3/10", "9/20", "49/100", "497/1000", "1/2", "503/1000", "11/20")]
+    for cell in grid(("digits",), [rate / (1 - rate) for rate in rates], (1,), (0,), law="next_class"):
+        rows.publish(cell, kept=False)
+    return rows
+
+
+@pytest.fixture(scope="module", params=["study", "dense", "near"])
 def analysis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
-    rows = study() if request.param == "study" else dense()
+    rows = {"study": study, "dense": dense, "near": near}[request.param]()
     return analyse(open_store(rows.write(tmp_path_factory.mktemp("figures") / "store", one_file=True)))
 
 
@@ -65,11 +76,11 @@ def words(figure: Any) -> list[tuple[str, Any]]:
         for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
             unseen |= {tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
     found = []
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_text().strip() and text.get_visible() and text not in unseen:
-            box = text.get_window_extent(renderer)
+    for shown in figure.findobj(matplotlib.text.Text):
+        if shown.get_text().strip() and shown.get_visible() and shown not in unseen:
+            box = shown.get_window_extent(renderer)
             if box.width > 0 and box.height > 0:
-                found.append((text.get_text(), box))
+                found.append((shown.get_text(), box))
     return found
 
 
@@ -80,17 +91,17 @@ def test_no_word_lies_on_another_or_off_the_page(analysis: Analysis) -> None:
             figure.canvas.draw()
             shown = words(figure)
         page = figure.bbox
-        for text, box in shown:
-            assert box.x0 >= page.x0 - 1, text
-            assert box.x1 <= page.x1 + 1, text
-            assert box.y0 >= page.y0 - 1, text
-            assert box.y1 <= page.y1 + 1, text
-        for (text, box), (other, another) in itertools.combinations(shown, 2):
+        for word, box in shown:
+            assert box.x0 >= page.x0 - 1, word
+            assert box.x1 <= page.x1 + 1, word
+            assert box.y0 >= page.y0 - 1, word
+            assert box.y1 <= page.y1 + 1, word
+        for (word, box), (other, another) in itertools.combinations(shown, 2):
             apart = (
                 box.x1 <= another.x0 + 1 or another.x1 <= box.x0 + 1
                 or box.y1 <= another.y0 + 1 or another.y1 <= box.y0 + 1
             )  # fmt: skip
-            assert apart, (drawing.name, text, other)
+            assert apart, (drawing.name, word, other)
 
 
 def test_everything_measured_lies_within_its_panel(analysis: Analysis) -> None:
@@ -106,6 +117,27 @@ def test_everything_measured_lies_within_its_panel(analysis: Analysis) -> None:
                         assert value is None or low < value < high
 
 
+def test_every_ratio_has_a_tick_with_words(analysis: Analysis) -> None:
+    for drawing in drawings(analysis):
+        with style.settings():
+            figure = drawing.item.draw(drawing.strips)
+        ratios = sorted({point.ratio for point in drawing.points})
+        short = all("/" not in text.ratio(ratio) for ratio in ratios)
+        for axis in figure.axes:
+            told = [label.get_text() for label in axis.get_xticklabels()]
+            rates = [f"{float(ratio / (1 + ratio)):.3f}".rstrip("0").rstrip(".") for ratio in ratios]
+            assert [label.split("\n")[-1] for label in told] == [rate.removeprefix("0") or "0" for rate in rates]
+            assert [label.split("\n")[0] for label in told if short] == [text.ratio(ratio) for ratio in ratios if short]
+            assert axis.get_xlabel() in ("", "error rate e = r / (1 + r)") or short
+
+
+def beside(one: Point, other: Point) -> bool:
+    """Points of one multiplier without room for words between them: in none of these stores at r above 1/10 but about
+    the threshold."""
+    near = {Fraction(1, 20), Fraction(1, 10)}, {Fraction(1), Fraction(503, 497)}
+    return one.multiplier == other.multiplier and {one.ratio, other.ratio} in near
+
+
 def test_missing_cells_are_counted_above_their_panel(analysis: Analysis) -> None:
     for drawing in drawings(analysis):
         with style.settings():
@@ -114,9 +146,9 @@ def test_missing_cells_are_counted_above_their_panel(analysis: Analysis) -> None
         for strip in drawing.strips:
             for panels in drawing.item.panels:
                 axis = next(axes)
-                told = sorted(text.get_text() for text in axis.texts if "/" in text.get_text())
+                told = sorted(word.get_text() for word in axis.texts if "/" in word.get_text())
                 odd = [point for point in strip.points[panels.quantity] if not point.complete]
-                crowded = {point.multiplier for point in odd if point.ratio == Fraction(1, 20)}  # right beside 1/10
+                crowded = {one.multiplier for one, other in itertools.pairwise(odd) if beside(one, other)}
                 assert told == sorted(f"{one.n}/{one.of}" for one in odd if one.multiplier not in crowded)
                 marks = [line for line in axis.lines if not line.get_clip_on()]
                 assert sorted(float(line.get_xdata()[0]) for line in marks) == sorted(float(one.ratio) for one in odd)

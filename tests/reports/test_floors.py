@@ -62,6 +62,55 @@ def test_the_accuracy_alone_suffices_for_uniform_laws(law: str, classes: int, ra
     assert from_accuracy == pytest.approx(floors.sampled_floor(clean, noise), rel=1e-9)
 
 
+@settings(max_examples=100)
+@given(
+    st.sampled_from((*LAWS, "swap")), st.integers(2, 12), st.fractions(0, Fraction(49, 50), max_denominator=50),
+    st.integers(0, 999),
+)  # fmt: skip
+def test_the_floor_of_top1_is_the_share_of_right_argmaxes(law: str, classes: int, rate: Fraction, seed: int) -> None:
+    p, truth, clean = predictions(seed, classes)
+    matrix = channel("uniform_all" if law == "swap" else law, float(rate), classes)
+    mapping = None
+    if law == "swap":  # classes 0 and 1 change places, all others stay
+        mapping = (1, 0, *range(2, classes))
+        matrix = np.eye(classes)
+        matrix[0, 0] = matrix[1, 1] = 1 - float(rate)
+        matrix[0, 1] = matrix[1, 0] = float(rate)
+    noise = floors.Noise("confusion" if mapping else law, rate, mapping)
+    right, level = 0, 0
+    for row, label in zip(p, truth, strict=True):
+        ideal = [sum(row[k] * matrix[k, y] for k in range(classes)) for y in range(classes)]
+        first, second = sorted(ideal, reverse=True)[:2]
+        right += int(np.argmax(ideal)) == label
+        level += first - second < 1e-12
+    kept = floors.Clean(classes, truth, clean.truth, clean.previous, p)
+    found = floors.top1_floor(kept, noise)
+    assert found is not None
+    assert abs(found - right / len(truth)) <= level / len(truth) + 1e-12
+    assert floors.top1_floor(clean, noise) is None
+
+
+def test_a_swap_of_two_classes_loses_these_two_only() -> None:
+    """Certain predictions, e = 3/5: of ten classes that come equally often, the two that change places are lost."""
+    truth = np.arange(10)
+    p = np.eye(10)
+    clean = floors.Clean(10, truth, p[truth, truth], p[truth, truth - 1], p)
+    swapped = floors.Noise("confusion", Fraction(3, 5), (0, 1, 2, 5, 4, 3, 6, 7, 8, 9))
+    assert floors.argmax_state(swapped, 10) == "lost"
+    assert floors.top1_floor(clean, swapped) == pytest.approx(0.8)
+
+
+def test_an_uncertain_prediction_may_lose_its_argmax_below_the_threshold() -> None:
+    """p = (0.5, 0.1, 0.4) of truth 0 under next_class at e = 0.4: T'p = (0.46, 0.26, 0.28), kept; (0.4, 0.35, 0.25)
+    of truth 0 gives (0.34, 0.37, 0.29): the next class wins.
+    """
+    p = np.array([[0.5, 0.1, 0.4], [0.4, 0.35, 0.25]])
+    clean = floors.Clean(3, np.array([0, 0]), p[:, 0], p[:, 2], p)
+    noise = floors.Noise("next_class", Fraction(2, 5))
+    assert floors.argmax_state(noise, 3) == "kept"
+    assert floors.top1_floor(clean, noise) == 0.5
+
+
 def test_the_accuracy_alone_does_not_suffice_for_other_laws() -> None:
     assert floors.sampled_floor_from_accuracy(0.9, floors.Noise("next_class", Fraction(1, 4)), 10) is None
 

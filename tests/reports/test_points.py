@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -81,9 +82,24 @@ def test_accuracies_and_their_floors(study_report: Written) -> None:
         assert float(row["sampled_accuracy_floor"]) == pytest.approx(np.mean(sampled), rel=1e-9)
         top1 = [float(np.mean(ideal_argmax(cell) == labels(cell.dataset))) for cell in here]
         assert float(row["top1_floor"]) == pytest.approx(np.mean(top1), rel=1e-9)
+        halves = [stats.sem(true_probability(cell)) * stats.norm.ppf(0.975) for cell in here]
+        check_half(row, "sampled_accuracy", halves)
         low, high = wilson_by_hand(float(row["top1"]), len(labels(here[0].dataset)))
         assert float(row["top1_test_low"]) == pytest.approx(low, abs=1e-9)
         assert float(row["top1_test_high"]) == pytest.approx(high, abs=1e-9)
+
+
+def true_probability(cell: Cell) -> np.ndarray:
+    """What the trial itself gives the true class."""
+    truth = labels(cell.dataset)
+    return probabilities(cell)[np.arange(len(truth)), truth]
+
+
+def check_half(row: dict[str, str], name: str, halves: list[float]) -> None:
+    """The test set's error about the mean is the mean of the seeds' own."""
+    low, high = float(row[f"{name}_test_low"]), float(row[f"{name}_test_high"])
+    assert (high - low) / 2 == pytest.approx(np.mean(halves), rel=1e-6)
+    assert (high + low) / 2 == pytest.approx(float(row[name]), abs=1e-12)
 
 
 def ideal_argmax(cell: Cell) -> np.ndarray:
@@ -106,13 +122,10 @@ def test_likelihoods_and_their_floors(study_report: Written) -> None:
             continue
         floors = [float(np.mean(-np.log(ideal(cell)))) for cell in here]
         assert float(row["test_nll_floor"]) == pytest.approx(np.mean(floors), rel=1e-9)
-        clean = [metrics(reference(cell))["test_nll"] for cell in here]
-        errors = []
-        for cell in here:
-            truth = labels(cell.dataset)
-            errors.append(stats.sem(np.log(probabilities(cell)[np.arange(len(truth)), truth])))
-        half = (float(row["test_nll_test_high"]) - float(row["test_nll_test_low"])) / 2
-        assert half == pytest.approx(stats.norm.ppf(0.975) * np.mean(errors), rel=1e-6)
+        clean = [metrics(reference(cell))["channel_inverted_nll"] for cell in here]
+        assert None not in clean
+        check_half(row, "test_nll", [stats.sem(np.log(true_probability(one))) * stats.norm.ppf(0.975) for one in here])
+        assert "channel_inverted_nll_test_low" not in row
         if float(row["ratio"]):
             assert float(row["channel_inverted_nll_floor"]) == pytest.approx(np.mean(clean), rel=1e-9)
             assert row["test_nll_floor_kind"] == "exact"
@@ -128,6 +141,11 @@ def test_excess_is_paired_by_seed(study_report: Written) -> None:
         nll = [metrics(cell)["test_nll"] - float(np.mean(-np.log(ideal(cell)))) for cell in here]
         check(row, "nll_excess", nll)
         check(row, "sampled_excess", [metrics(cell)["sampled_accuracy"] - float(ideal(cell).mean()) for cell in here])
+        if here:  # the error of the difference, example by example, is not that of the value
+            z = stats.norm.ppf(0.975)
+            pairs = [(true_probability(cell), ideal(cell)) for cell in here]
+            check_half(row, "nll_excess", [z * stats.sem(np.log(least) - np.log(own)) for own, least in pairs])
+            check_half(row, "sampled_excess", [z * stats.sem(own - least) for own, least in pairs])
 
 
 def test_a_figure_has_its_points_beside_it(study_report: Written) -> None:
@@ -153,10 +171,13 @@ def test_trials_have_their_own_rows(study_report: Written) -> None:
     assert len(rows) == study_report.trials == 55 + 24
     cell = Cell(Fraction(1, 2), 1, 0, "digits")
     row = rows[cell.id]
-    assert row["ratio"] == "1/2"
+    assert (row["ratio"], row["ratio_exact"], row["rate_exact"]) == ("0.5", "1/2", "1/3")
+    assert float(row["rate"]) == 1 / 3
+    assert row["noise_map"] == ""
+    assert json.loads(row["configuration"])["optimiser.lr"] == 0.001
     assert float(row["test_nll"]) == metrics(cell)["test_nll"]
     assert float(row["nll_excess"]) == pytest.approx(metrics(cell)["test_nll"] - np.mean(-np.log(ideal(cell))))
-    assert row["top1_floor_kind"] == "clean"
+    assert row["top1_floor_kind"] == "exact"
 
 
 def test_failures_are_listed(study_report: Written) -> None:

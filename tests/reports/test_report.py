@@ -12,9 +12,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fixtures.report_store import Cell, Rows, grid, metrics, study
+from fixtures.report_store import (
+    Cell,
+    Rows,
+    artifact,
+    channel,
+    clean_probabilities,
+    grid,
+    labels,
+    metrics,
+    study,
+)
 
 from reports import contents as words
 from reports.analysis import analyse
@@ -90,14 +101,18 @@ def test_the_summary_says_what_the_points_say(study_store: Path) -> None:
     found = analyse(open_store(study_store))
     content = words.contents(found)
     assert content["title"] == "Noisy training data: classifier on digits and mnist5k"
-    assert "79 published trials, 3 seeds; 55 of 60 cells" in content["about"]
+    assert content["about"].startswith(
+        "79 published trials, 3 seeds, 1 figure set. "
+        "Of the 60 cells that the values of published and attempted trials span there, 55 are published."
+    )
     first = content["summary"][0]
     here = [metrics(Cell(Fraction(1), 1, seed))["top1"] for seed in (0, 2)]
     assert f"top-1 {sum(here) / 2:.3f} (n = 2, no interval)" in first
     assert "(n = 3)" in content["summary"][1]
     text = everything(content)
     assert "digits, the compute-matched clean twin; mnist5k, the r = 0 cell of the same batch and seed" in text
-    assert "5 of these cells are missing" in text
+    assert "5 of these 60 cells missing, 5 of them attempted and not published" in text
+    assert "an r = 0 cell trained on 1 / (1 + r) of the samples" in text
     assert text.count("DivergedError: the loss is not finite") == 5
 
 
@@ -305,8 +320,29 @@ def test_a_tie_has_no_floor_and_is_named(tmp_path: Path) -> None:
     for cell in grid(("digits",), (Fraction(0), HALF, Fraction(1), Fraction(2)), (1,), (0, 1, 2), law="next_class"):
         rows.publish(cell)
     figure = told(rows, tmp_path / "store")["sections"][0]["figures"][0]
-    assert [row[7] for row in figure["table"]["groups"][0]["rows"]][2:] == ["tie", "lost"]
-    assert "At r = 1 the ideal argmax is a tie. At r = 2 it is a wrong class." in figure["caption"]
+    cells = [Cell(Fraction(0), seed=seed, law="next_class") for seed in (0, 1, 2)]
+    at = [clean_probabilities(cell) @ channel("next_class", 2 / 3) for cell in cells]
+    right = np.mean([p.argmax(axis=1) == labels("digits") for p in at])
+    assert [row[7] for row in figure["table"]["groups"][0]["rows"]][2:] == ["tie", f"{right:.3f}"]
+    assert "At e = 0.5 two classes of a certain prediction tie, and top-1 has no floor." in figure["caption"]
+
+
+def test_without_all_probabilities_top1_floors_are_marked_as_for_certain_predictions(tmp_path: Path) -> None:
+    rows = Rows()
+    for cell in grid(("digits",), (Fraction(0), HALF, Fraction(2)), (1,), (0, 1, 2), law="next_class"):
+        rows.keep(cell, rows.publish(cell, kept=False), artifact(cell, whole=False))
+    for cell in grid(("digits",), (Fraction(0), HALF), (1,), (0, 1, 2), model="mlp"):
+        rows.keep(cell, rows.publish(cell, kept=False), artifact(cell, whole=False))
+    uniform, shifted = told(rows, tmp_path / "store")["sections"]
+    clean = np.mean([metrics(Cell(Fraction(0), seed=seed))["top1"] for seed in (0, 1, 2)])
+    assert [row[7] for row in shifted["figures"][0]["table"]["groups"][0]["rows"]] == [
+        f"{clean:.3f}", f"{clean:.3f} c", "lost",
+    ]  # fmt: skip
+    assert "floors marked c are the clean top-1" in shifted["figures"][0]["caption"]
+    assert "all of p was not kept" in shifted["figures"][0]["marks"]
+    # A uniform law keeps every argmax below its threshold: nothing to mark.
+    assert [row[7] for row in uniform["figures"][0]["table"]["groups"][0]["rows"]] == [f"{clean:.3f}"] * 2
+    assert uniform["figures"][0]["marks"] == ""
 
 
 def test_a_family_of_other_metrics_is_listed_without_figures(tmp_path: Path) -> None:

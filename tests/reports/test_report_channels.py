@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fixtures.report_store import channel as by_hand
 
-from reports.channels import argmax_threshold, channel, replacement
+from reports.channels import argmax_threshold, channel, expected_wrong_rate, may_hit_truth, replacement
 
 
 @pytest.mark.parametrize("law", ["uniform_wrong", "uniform_all", "next_class"])
@@ -70,3 +70,38 @@ def test_the_threshold_of_a_large_map_is_found_at_once() -> None:
 
 def test_an_unknown_law_has_none() -> None:
     assert channel("unigram", Fraction(1, 2), 3) is None
+
+
+HALF = Fraction(1, 2)
+FIXED = (0, 1, 3, 2)  # of four classes two stay
+
+
+@pytest.mark.parametrize(
+    ("law", "mapping", "hits"),
+    [
+        ("uniform_wrong", None, False),
+        ("next_class", None, False),
+        ("uniform_all", None, True),
+        ("confusion", (1, 0), False),
+        ("confusion", FIXED, True),
+        ("confusion", ((0.5, 0.5), (1.0, 0.0)), True),
+        ("unigram", None, True),
+    ],
+)
+def test_whether_a_redraw_may_hit_the_truth(law: str, mapping: tuple[object, ...] | None, hits: bool) -> None:
+    assert may_hit_truth(law, mapping) is hits
+
+
+def test_the_expected_wrong_rate_follows_the_channel_and_the_labels() -> None:
+    assert expected_wrong_rate("uniform_wrong", HALF, None) == 0.5
+    assert expected_wrong_rate("uniform_all", HALF, 10) == pytest.approx(0.5 * 9 / 10)
+    assert expected_wrong_rate("uniform_all", HALF, None) is None
+    assert expected_wrong_rate("unigram", HALF, 10) is None
+    assert expected_wrong_rate("confusion", HALF, 4, FIXED) == pytest.approx(0.25)
+    # One of eight labels is of a class that moves.
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 3])
+    assert expected_wrong_rate("confusion", HALF, 4, FIXED, labels) == pytest.approx(0.5 / 8)
+    # A row that keeps 3/4 of class 0: 5 of 8 labels are of it.
+    rows = ((3.0, 1.0), (1.0, 0.0))
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    assert expected_wrong_rate("confusion", HALF, 2, rows, labels) == pytest.approx(0.5 * (5 / 8 * 1 / 4 + 3 / 8))

@@ -120,8 +120,49 @@ def test_failures_are_errors_only_and_say_whether_the_trial_was_published_since(
         rows.fail("c" * 16, "no error", outcome=outcome, attempt=outcome)
     found = read_rows(tables(rows)).failures
     assert sorted((one.id, one.outcome, one.published) for one in found) == sorted(
-        [(CELL.id, "raised", True), ("b" * 16, "failed", False)]
+        [(CELL.id, "raised", True), ("b" * 16, "failed", False), ("c" * 16, "died", False)]
     )
+
+
+def test_a_death_counts_where_its_trial_was_never_published() -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.fail(CELL.id, "process 1 is gone", outcome="died")
+    assert read_rows(tables(rows)).failures == ()
+
+
+def test_what_was_begun_and_not_published_is_known_by_its_start() -> None:
+    lost, silent = replace(CELL, seed=7), replace(CELL, seed=8)
+    rows = Rows()
+    rows.publish(CELL)
+    rows.begin(CELL)
+    for attempt in ("a1", "a2"):
+        rows.begin(lost, attempt)
+        rows.fail(lost.id, "process 1 is gone", outcome="died", attempt=attempt)
+    rows.fail(silent.id, "no start was kept")
+    rows.begin(replace(CELL, seed=9), spec='{"noise":{"ratio":"1"}}')
+    found = read_rows(tables(rows))
+    (trial,) = found.attempted
+    assert (trial.id, trial.family, trial.model, trial.dataset) == (lost.id, "classifier", "small_cnn", "digits@1")
+    assert (trial.law, trial.ratio, trial.multiplier, trial.seed) == ("uniform_wrong", Fraction(1, 3), 1, 7)
+    assert (trial.samples, trial.rule, trial.refresh, trial.reading) == (80_000, "scaled", "fresh", "corrected")
+    assert trial.configuration == found.trials[0].configuration
+    assert set(found.unnamed) == {silent.id, replace(CELL, seed=9).id}
+    assert {one.id: one.trial for one in found.failures} == {lost.id: trial, silent.id: None}
+
+
+def test_a_nullable_column_that_older_files_lack_is_null(tmp_path: Path) -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.fail("b" * 16, "broke")
+    root = rows.write(tmp_path / "store")
+    (path,) = (root / "attempts").iterdir()
+    table = pa.parquet.read_table(path)
+    pa.parquet.write_table(table.drop_columns(["spec"]), path)
+    assert open_store(root).table("attempts")["spec"].to_pylist() == [None]
+    pa.parquet.write_table(table.drop_columns(["event"]), path)
+    with pytest.raises(ReportError, match="cannot be read"):
+        open_store(root).table("attempts")
 
 
 def test_text_that_is_no_utf8_is_refused_with_the_file(tmp_path: Path) -> None:
@@ -140,4 +181,4 @@ def test_text_that_is_no_utf8_is_refused_with_the_file(tmp_path: Path) -> None:
 def test_no_rows_at_all() -> None:
     empty = {name: SCHEMAS[name].empty_table() for name in TABLES}
     found = read_rows(empty)
-    assert (found.trials, found.failures, found.unread) == ((), (), ())
+    assert (found.trials, found.attempted, found.failures, found.unread, found.unnamed) == ((), (), (), (), ())

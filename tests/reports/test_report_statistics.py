@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics import Estimate, estimate, wilson
+from reports.statistics import Estimate, estimate, normal_half, standard_error, wilson
 
 
 @settings(max_examples=100)
@@ -50,3 +50,16 @@ def test_wilson_agrees_with_scipy() -> None:
 def test_wilson_refuses_what_is_no_share(share: float, trials: int) -> None:
     with pytest.raises(ValueError, match="a share in"):
         wilson(share, trials)
+
+
+def test_equal_seeds_have_an_interval_without_width() -> None:
+    # 0.1 three times adds up to 0.30000000000000004, a third of which is not 0.1.
+    assert estimate([0.1] * 3) == Estimate(3, 0.1, 0.1, 0.1)
+
+
+def test_the_error_over_examples_is_scipys() -> None:
+    values = np.random.default_rng(3).normal(size=50)
+    assert standard_error(values) == pytest.approx(float(stats.sem(values)))
+    assert standard_error(values[:1]) is None
+    assert normal_half([0.1, 0.3]) == pytest.approx(1.959964 * 0.2, rel=1e-6)
+    assert normal_half([]) is None
