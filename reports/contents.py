@@ -67,7 +67,8 @@ def _section(section: Section, measured: Mapping[str, Measured]) -> dict[str, An
     view = section.view
     missing = view.expected - view.present
     begun = f", {view.attempted:,} of them attempted and not published" if view.attempted else ""
-    absent = f" {missing:,} of these {text.count(view.expected, 'cell')} missing{begun}." if missing else ""
+    verb = "is" if missing == 1 else "are"
+    absent = f" {missing:,} of these {text.count(view.expected, 'cell')} {verb} missing{begun}." if missing else ""
     axes = (
         f"r: {', '.join(map(text.ratio, view.ratios))}; batch multipliers: {', '.join(map(str, view.multipliers))}; "
         f"seeds: {', '.join(map(str, view.seeds))}; {text.count(len(view.panels), 'panel')}. "

@@ -40,7 +40,9 @@ def _missing(section: Section, multiplier: int, ratios: Sequence[Fraction]) -> l
     beyond = [ratio for ratio in section.view.ratios if ratio > ratios[-1]]
     parts = []
     if beyond:
-        parts.append(f"r = {text.listing(map(text.ratio, beyond))} is missing at this batch")
+        several = len(beyond) > 3
+        named = f"{len(beyond)} larger ratios are" if several else f"r = {text.listing(map(text.ratio, beyond))} is"
+        parts.append(f"{named} missing at this batch")
     if section.view.multipliers[0] < multiplier:
         smaller = [str(at) for at in section.view.multipliers if at < multiplier]
         parts.append(f"batch × {text.listing(smaller)} is missing")

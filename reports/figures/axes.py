@@ -16,7 +16,7 @@ from reports.points import Point
 #: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
 LINEAR_UP_TO = 2.5
 TICK_GAP = 0.085  # of the axis: the words of nearer ticks go a line lower
-TICK_LINES = 5  # beyond these, there is no tick
+TICK_LINES, TICK_LINES_OF_TWO = 5, 2  # of ticks named by e alone and by both; what has no room there has no tick
 DODGE = 2.2  # points between the lines of neighbouring multipliers, so that whiskers do not cover each other
 SPREAD = 8.0  # points from the first of them to the last, at most
 
@@ -173,7 +173,7 @@ def _room_of_ticks(row: Strip, columns: Sequence[Column]) -> float:
 def _lines_of_ticks(scale: Scale) -> list[int | None]:
     """The line below the axis that a tick's words stand in: the first with room; None where none has any."""
     left, right = scale.edges
-    taken = [-math.inf] * TICK_LINES
+    taken = [-math.inf] * (TICK_LINES if scale.by_rate_alone else TICK_LINES_OF_TWO)
     found: list[int | None] = []
     for ratio in scale.ratios:
         place = (scale.place(float(ratio)) - left) / (right - left)

@@ -111,7 +111,7 @@ def test_the_summary_says_what_the_points_say(study_store: Path) -> None:
     assert "(n = 3)" in content["summary"][1]
     text = everything(content)
     assert "digits, the compute-matched clean twin; mnist5k, the r = 0 cell of the same batch and seed" in text
-    assert "5 of these 60 cells missing, 5 of them attempted and not published" in text
+    assert "5 of these 60 cells are missing, 5 of them attempted and not published" in text
     assert "an r = 0 cell trained on 1 / (1 + r) of the samples" in text
     assert text.count("DivergedError: the loss is not finite") == 5
 

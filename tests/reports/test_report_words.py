@@ -98,7 +98,7 @@ def test_failed_and_died_trials_are_named_and_their_cells_are_missing(tmp_path: 
     found = analysed(rows, tmp_path)
     content = words.contents(found)
     assert "3 seeds, 1 figure set. Of the 12 cells" in content["about"]
-    assert "6 of these 12 cells missing, 2 of them attempted and not published" in content["sections"][0]["axes"]
+    assert "6 of these 12 cells are missing, 2 of them attempted and not published" in content["sections"][0]["axes"]
     assert {row[0]: row[1:3] for row in content["failures"]["rows"]} == {
         lost.id: ["classifier small_cnn, digits@1, uniform_wrong r = 1, batch × 1, seed 1", "died"],
         "e" * 16: ["no specification", "failed"],
