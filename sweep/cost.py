@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any
 
 from sweep.plan import Entry, Plan
-from sweep.store.read import trial_row
+from sweep.store import names
+from sweep.store.read import named_rows
 from sweep.store.store import Store
 
 #: Rows read for an estimate: some of each kind in the grid, then some of whatever else the store has.
@@ -29,7 +30,7 @@ class Cost:
 
 
 def sample_rates(plan: Plan, store: Store | None) -> dict[Kind, float]:
-    """Median seconds a sample, by (family, model, data set), from published trials, newest revisions first.
+    """Median seconds a sample, by (family, model, data set), from published trials.
 
     Names tell which trials are published but not of what kind those are that this grid does not list; so trials of
     the grid are read first.
@@ -46,9 +47,10 @@ def sample_rates(plan: Plan, store: Store | None) -> dict[Kind, float]:
     known = {entry.id for entry in plan.entries}
     others = [t for t in plan.index.published if t not in known] if missing else []
     for trial in [*ours, *_spread(sorted(others), ROWS_OTHERS)]:
-        row = trial_row(store, trial)
-        if row is not None and row["trial_seconds"] and row["samples"]:
-            found[_kind(row)].append(row["trial_seconds"] / row["samples"])
+        revision = max(plan.index.published[trial])  # any will do: how long it takes is what is asked
+        for row in named_rows(store, "trials", names.trial_name(trial, revision))[:1]:
+            if row["trial_seconds"] and row["samples"]:
+                found[_kind(row)].append(row["trial_seconds"] / row["samples"])
     return {kind: median(values) for kind, values in found.items()}
 
 

@@ -23,6 +23,12 @@ class StoreError(SweepError):
     exit_code = 3
 
 
+class OutdatedError(SweepError):
+    """A worker has other sources or data than those that the sweep was planned with."""
+
+    exit_code = 3
+
+
 class ClusterError(SweepError):
     """Ray cannot be reached or started, or has not what the trials ask for."""
 

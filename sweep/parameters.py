@@ -21,7 +21,7 @@ from sweep.trial import Trial
 from trainers import registry
 
 #: Parts of a specification that change no parameter count.
-IRRELEVANT = ("noise", "seed", "batch", "budget", "needs", "optimiser", "schedule", "evaluation", "reading")
+IRRELEVANT = ("noise", "seed", "batch", "budget", "optimiser", "schedule", "evaluation")
 CHILD_SECONDS = 300
 
 

@@ -38,6 +38,7 @@ class Plan:
     space: Space
     entries: tuple[Entry, ...]
     index: Index
+    data_root: Path | None = None
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -57,7 +58,9 @@ class Plan:
             if any(need in barred for need in entry.trial.needs.values()) or (entry.status == "failed" and not failed):
                 barred.add(entry.id)
         for entry in reversed(self.entries):
-            chosen = entry.status in {"todo", "failed", "blocked"} or (stale and entry.status == "stale")
+            older = self.index.stale(entry.id, entry.revision.digest if entry.revision else None)
+            # What is published in an older revision alone waits for --stale, also while what it needs has failed.
+            chosen = stale if older else entry.status in {"todo", "failed", "blocked"}
             if (chosen or entry.id in wanted) and entry.id not in barred:
                 wanted[entry.id] = entry
                 for need in entry.trial.needs.values():
@@ -66,13 +69,13 @@ class Plan:
         return [entry for entry in self.entries if entry.id in wanted]
 
     def missing_data(self) -> dict[str, str]:
-        """Data set -> how to get it, for data sets of unfinished trials that are not on this machine."""
-        names = {e.trial.spec.dataset for e in self.entries if e.revision is None and e.status != "done"}
-        absent = sorted(name for name in names if not self._present(name))
-        return {name: registry.dataset(name).obtain for name in absent}
-
-    def _present(self, name: str) -> bool:
-        return any(e.revision is not None for e in self.entries if e.trial.spec.dataset == name)
+        """Data set -> how to get it, for data sets that unfinished trials lack on this machine."""
+        by_id = {entry.id: entry for entry in self.entries}
+        lacking = [entry for entry in self.entries if entry.revision is None and entry.status != "done"]
+        # A trial has no revision either where what it needs has none: then it is that one's data.
+        asked = [*lacking, *(by_id[need] for entry in lacking for need in entry.trial.needs.values())]
+        sets = {name: registry.dataset(name) for name in sorted({entry.trial.spec.dataset for entry in asked})}
+        return {name: found.obtain for name, found in sets.items() if not found.present(self.data_root)}
 
 
 def make_plan(space: Space, store: Store | None, data_root: Path | None) -> Plan:
@@ -90,7 +93,7 @@ def make_plan(space: Space, store: Store | None, data_root: Path | None) -> Plan
         status = _status(trial, present[trial.id], index, statuses)
         statuses[trial.id] = status
         entries.append(Entry(trial, present[trial.id], status))
-    return Plan(space, tuple(entries), index)
+    return Plan(space, tuple(entries), index, data_root)
 
 
 def _status(trial: Trial, revision: Revision | None, index: Index, known: Mapping[str, Status]) -> Status:

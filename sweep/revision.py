@@ -35,10 +35,19 @@ class Revision:
     data: str
     needs: Mapping[str, str]
 
+    @property
+    def sources_digest(self) -> str:
+        return digest_of_sources(self.sources)
+
     def as_json(self) -> str:
         return json.dumps(
             {"sources": dict(self.sources), "data": self.data, "needs": dict(self.needs)}, sort_keys=True, indent=1
         )
+
+
+def digest_of_sources(sources: Mapping[str, str]) -> str:
+    """One digest of :func:`source_digests`."""
+    return hashlib.sha256(json.dumps(sorted(sources.items())).encode()).hexdigest()[:REVISION_DIGITS]
 
 
 def revisions(trials: Iterable[Trial], data_root: Path | None) -> dict[str, Revision | None]:

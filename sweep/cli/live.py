@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sweep.driver.run import Run
 
 LINE_SECONDS = 10.0  # between plain lines
+LEFT_SECONDS = 2.0
 SHOWN_RUNNING = 12
 SHOWN_FAILURES = 4
 
@@ -35,6 +37,7 @@ class Watch:
         self._begun = time.monotonic()
         self._plain = not console().is_terminal
         self._note = ""
+        self._left: tuple[float, float | None] = (-math.inf, None)
 
     def settled(self, settled: Settled) -> None:
         if settled.state is State.DONE:
@@ -91,7 +94,14 @@ class Watch:
             text += f", {len(self.failures)} failed"
         if self.blocked:
             text += f", {self.blocked} blocked"
-        return f"{text}, {self._rate()}, {duration(remaining_seconds(run))} left"
+        return f"{text}, {self._rate()}, {duration(self._remaining(run))} left"
+
+    def _remaining(self, run: Run) -> float | None:
+        """Looked up anew every few seconds only: it goes through all trials."""
+        now = time.monotonic()
+        if now - self._left[0] > LEFT_SECONDS:
+            self._left = (now, remaining_seconds(run))
+        return self._left[1]
 
     def picture(self, run: Run) -> Group:
         """The live table: progress, what runs, what failed."""
@@ -108,10 +118,9 @@ class Watch:
         for name in ("trial", "family", "model", "data set", "noise", "r", "batch", "seed"):
             rows.add_column(name, no_wrap=True)
         rows.add_column("trained", justify="right")
-        by_id = {entry.id: entry for entry in run.entries}
         running = sorted(run.running.values())
         for trial, fraction in running[:SHOWN_RUNNING]:
-            spec = by_id[trial].trial.spec
+            spec = run.by_id[trial].trial.spec
             cells = [trial, spec.family, spec.model, spec.dataset, spec.noise.law, str(spec.noise.ratio)]
             rows.add_row(*map(clean, cells), str(spec.batch.total), str(spec.seed), f"{fraction:.0%}")
         parts: list[Any] = [bar, rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -88,5 +89,11 @@ def arguments_missing(error: Exception) -> bool:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Asked to end, it leaves as it does on Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     sys.exit(run_app())
+
+
+def _leave(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -148,17 +149,18 @@ def _conclude(outcome: Any, plan: Plan, entries: Sequence[Entry], watch: Watch, 
 
 @contextmanager
 def _signals(run: Any, watch: Watch) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks the packs to close, the second leaves at once."""
+    """The first Ctrl-C (or SIGTERM, or SIGHUP) asks the packs to close, the second leaves at once."""
     asked = threading.Event()
 
     def handle(number: int, frame: object) -> None:
         if asked.is_set():
+            shutil.rmtree(run.scratch, ignore_errors=True)
             os._exit(INTERRUPTED)
         asked.set()
-        watch.note("stopping: trials at work are written down as interrupted (again to leave at once)")
+        watch.note("stopping: trials at work end with their present step (again to leave at once)")
         run.stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

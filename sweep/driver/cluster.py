@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +103,7 @@ def connected(address: str | None, cpus: int | None = None, gpus: int | None = N
         import ray
 
         arguments: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus} if address == "local" else {}
+        ours = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
                 address=address,
@@ -115,6 +118,9 @@ def connected(address: str | None, cpus: int | None = None, gpus: int | None = N
             if address == "local":
                 raise ClusterError(f"Ray does not start on this machine: {first[:300]}") from error
             raise ClusterError(f"no Ray cluster at {address!r}: {first[:300]}") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():  # Ray puts a silent exit in its place
+                signal.signal(signal.SIGTERM, ours)
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(tuple((float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in nodes))

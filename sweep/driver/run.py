@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.driver.cluster import Cluster
 from sweep.driver.pace import Pace
 from sweep.driver.queue import Queue, Settled, State, Task
-from sweep.errors import BadInputError, StoreError
+from sweep.errors import BadInputError, ClusterError, StoreError
 from sweep.plan import Entry, Plan, needed_first
 from sweep.revision import Revision
 from sweep.store import names
@@ -67,7 +67,9 @@ class Run:
     ) -> None:
         self.plan, self.store, self.cluster, self.context = plan, store, cluster, context
         self.entries = list(entries)
+        self.by_id = {entry.id: entry for entry in self.entries}
         self.outcome = Outcome(cpus=cluster.cpus)
+        self.scratch = ""
         self._watch = watch
         self._stop = threading.Event()
         self._searcher: DagSearcher | None = None
@@ -109,10 +111,12 @@ class Run:
             self.context,
             max(STEP_SECONDS, REPORT_COST_SECONDS * slots),
         )
-        self._searcher = DagSearcher(self.queue, self.store, lambda trial: self._revisions[trial].digest, self._lost)
+        self._searcher = DagSearcher(
+            self.queue, self.store, lambda trial: self._revisions[trial].digest, self._has_begun, self._lost
+        )
         self._searcher.stopping = self._stop.is_set()
         trainable = tune.with_resources(tune.with_parameters(PackTrainable, table=table), _resources)
-        with _scratch() as folder, _tune_quiet(slots):
+        with self._scratch() as folder, _tune_quiet(slots), _tune_errors():
             tune.Tuner(
                 trainable,
                 tune_config=tune.TuneConfig(search_alg=self._searcher, num_samples=-1, reuse_actors=True),
@@ -153,7 +157,22 @@ class Run:
         key = (entry.id, revision.digest)
         index = self.plan.index
         failures, deaths = index.failures.get(key, 0), index.deaths.get(key, 0)
-        return Job.of(entry.trial, revision.digest, revision.data, needs, failures=failures, deaths=deaths)
+        return Job.of(entry.trial, revision, needs, failures=failures, deaths=deaths)
+
+    def _has_begun(self, trial: str) -> bool:
+        """Whether an attempt at a trial began in this run: attempt ids, and the run's own, sort by time."""
+        prefix = f"{trial}-{self._revisions[trial].digest}-"
+        found = (name for name in self.store.table_names("attempts") if name.startswith(prefix))
+        return any(name.split("-")[2] > self.context.run for name in found)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[str]:
+        """A folder for what Tune insists on writing; nobody reads it."""
+        self.scratch = tempfile.mkdtemp(prefix="noisegrid-")
+        try:
+            yield self.scratch
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _lost(self, trial: str) -> str:
         """Write down that a trial's process could not be kept alive, and say so."""
@@ -189,13 +208,16 @@ def _resources(config: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _scratch() -> Iterator[str]:
-    """A folder for what Tune insists on writing; nobody reads it."""
-    folder = tempfile.mkdtemp(prefix="noisegrid-")
+def _tune_errors() -> Iterator[None]:
+    """What Ray and Tune raise of themselves is trouble of the cluster, not of a trial."""
+    from ray.exceptions import RayError
+    from ray.tune.error import TuneError
+
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except (RayError, TuneError) as error:
+        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        raise ClusterError(f"Ray gave the sweep up: {last.strip()[:300]}; run the same command again") from error
 
 
 @contextmanager

@@ -10,17 +10,21 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from sweep.driver.queue import PackOrder, Queue
+from sweep.errors import StoreError
 from sweep.store import lease as leasing
 from sweep.store.store import Store
 
 LOOK_SECONDS = 2.0
+#: So many packs in a row whose processes never began a trial are the machine's fault, not the trials'.
+STILLBORN_PACKS = 2
 
 
 class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
     """Hands packs to Tune and takes in what they report.
 
     ``revision`` tells the revision of a trial, by which the store is asked about those at work elsewhere.
-    ``lost`` is told of a trial whose process could not be kept alive and says why it failed.
+    ``begun`` tells whether a trial was begun in this run, ``lost`` is told of one whose process could not be kept
+    alive and says why it failed.
     """
 
     def __init__(
@@ -28,11 +32,14 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         queue: Queue,
         store: Store,
         revision: Callable[[str], str],
+        begun: Callable[[str], bool],
         lost: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.queue, self.store, self.revision, self.lost, self.clock = queue, store, revision, lost, clock
+        self.queue, self.store, self.revision = queue, store, revision
+        self.begun, self.lost, self.clock = begun, lost, clock
+        self._stillborn = 0
         self.stopping = False
         self.fatal = ""
         self.running: dict[str, tuple[str, float]] = {}
@@ -78,13 +85,28 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         if pack is None:
             return
         self.running.pop(pack.key, None)
-        for trial in self.queue.ended(pack.key):
-            if self.stopping or self.fatal:
-                continue
-            if error and len(pack.tasks) == 1:
+        silent = self.queue.ended(pack.key)
+        if self.stopping or self.fatal:
+            return
+        try:
+            self._judge(pack, silent, error)
+        except StoreError as fault:  # raised here, Tune would make it an error of its own
+            self.fatal = str(fault)
+
+    def _judge(self, pack: PackOrder, silent: list[str], error: bool) -> None:
+        began = not error or any(self.begun(self.queue.tasks[number].id) for number in pack.tasks)
+        self._stillborn = 0 if began else self._stillborn + 1
+        if self._stillborn >= STILLBORN_PACKS:
+            self.fatal = (
+                f"worker processes die before they begin a trial ({STILLBORN_PACKS} packs, several times each); is "
+                "this program installed on every node, with all that it imports? Ray's session folder has the logs"
+            )
+            return
+        for trial in silent:
+            if error and began and len(pack.tasks) == 1:
                 self.queue.failed(trial, self.lost(trial))
             else:
-                self.queue.back(trial, alone=error)
+                self.queue.back(trial)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the store is the truth (design 3.5)."""

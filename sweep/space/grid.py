@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+RAY_PARTS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -34,11 +36,23 @@ class Need(_Part):
     where: dict[str, Scalar] = {}
 
 
+def _ray_precision(value: float) -> float:
+    if not math.isclose(value * RAY_PARTS, round(value * RAY_PARTS), abs_tol=1e-6):
+        raise ValueError(f"Ray counts resources in steps of 1/{RAY_PARTS:,}; give fewer decimals")
+    return value
+
+
+def _whole_gpus(value: float) -> float:
+    if value > 1 and value != int(value):
+        raise ValueError("a trial has a part of one GPU (0.5, say) or whole ones (1, 2, ...)")
+    return _ray_precision(value)
+
+
 class Resources(_Part):
     """What one trial occupies. ``gpu: auto`` is one GPU where the cluster has any, else none."""
 
-    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0, allow_inf_nan=False)] = "auto"
+    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_ray_precision)] = 1
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_gpus)] = "auto"
 
 
 class Group(_Part):

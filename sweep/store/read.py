@@ -144,20 +144,25 @@ def trial_row(store: Store, trial: str, revision: str | None = None) -> dict[str
     return max(rows, key=publication_order, default=None)
 
 
+class MissingError(StoreError):
+    """What was asked for is not in the store; the store itself is well."""
+
+
 def artifact_paths(store: Store, trial: str, revision: str) -> dict[str, Path]:
     """Artifact role -> file, of a published trial.
 
     Raises:
-        StoreError: the trial is not published in that revision, or a file is missing.
+        MissingError: the trial is not published in that revision, or a file is missing.
+        StoreError: the store cannot be read.
     """
     row = trial_row(store, trial, revision)
     if row is None:
-        raise StoreError(f"store {store.root}: trial {trial} is not published in revision {revision}")
+        raise MissingError(f"store {store.root}: trial {trial} is not published in revision {revision}")
     paths: dict[str, Path] = {}
     for artifact in named_rows(store, "artifacts", names.part_name(trial, row["attempt"])):
         path = store.storage.path(artifact["path"])
-        if not path.is_file():
-            raise StoreError(
+        if not store.storage.exists(artifact["path"]):
+            raise MissingError(
                 f"store {store.root}: {artifact['path']} of trial {trial} is missing; "
                 "restore it from a copy of the store"
             )

@@ -96,8 +96,15 @@ class LocalStorage:
             raise self.fault("list", folder, error) from error
 
     def below(self, folder: str) -> list[str]:
-        """Everything in ``folder`` and its folders, what is inside before what it is in; names as from the root."""
-        paths = sorted(self.path(folder).rglob("*"), key=lambda path: (-len(path.parts), path))
+        """Everything in ``folder`` and its folders, what is inside before what it is in; names as from the root.
+
+        Raises:
+            StoreError: the folder cannot be listed.
+        """
+        try:
+            paths = sorted(self.path(folder).rglob("*"), key=lambda path: (-len(path.parts), path))
+        except OSError as error:
+            raise self.fault("list", folder, error) from error
         return [path.relative_to(self.root).as_posix() for path in paths]
 
     def remove(self, name: str) -> None:
@@ -118,8 +125,15 @@ class LocalStorage:
             raise self.fault("remove", name, error) from error
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file or folder of that name."""
-        return self.path(name).exists()
+        """Whether there is a file or folder of that name.
+
+        Raises:
+            StoreError: the file system does not answer.
+        """
+        try:
+            return self.path(name).exists()
+        except OSError as error:
+            raise self.fault("look for", name, error) from error
 
     def modified(self, name: str) -> float | None:
         """When ``name`` was last changed, in seconds since the epoch; None where it does not exist."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import StoreError
+from sweep.errors import BadInputError, StoreError
 from sweep.store import names
 from sweep.store.schema import SCHEMA_VERSION, TABLE_KEY, VERSION_KEY, to_table
 from sweep.store.storage import LocalStorage
@@ -199,7 +199,8 @@ def locate(location: str) -> Path:
     """The folder that a store's location names.
 
     Raises:
-        StoreError: an object-store URI, which this version cannot write, or an empty name.
+        StoreError: an object-store URI, which this version cannot write.
+        BadInputError: an empty name.
     """
     scheme, mark, rest = location.partition("://")
     if mark and scheme == "file":
@@ -207,7 +208,7 @@ def locate(location: str) -> Path:
     if mark:
         raise StoreError(f"store {location}: {scheme}:// is not supported; give a folder (a shared one on a cluster)")
     if not location or "\0" in location:
-        raise StoreError("the name of the store is empty; give a folder")
+        raise BadInputError("the name of the store is empty; give a folder")
     return Path(location).expanduser()
 
 

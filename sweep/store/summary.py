@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sweep.errors import StoreError
+from sweep.errors import BadInputError, StoreError
 from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.lease import Lease
@@ -160,10 +160,11 @@ def find_trial(store: Store, prefix: str) -> str:
     """The one id that begins with ``prefix``, published or only attempted.
 
     Raises:
-        StoreError: none does, several do, or it is no beginning of an id.
+        StoreError: none does, or several do.
+        BadInputError: it is no beginning of an id.
     """
     if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
-        raise StoreError(
+        raise BadInputError(
             f"{prefix!r} is no trial id; give up to 16 of the digits 0-9 and a-f, as `sweep plan` lists them"
         )
     known = {name.partition("-")[0] for table in ("trials", "attempts") for name in store.table_names(table)}

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sweep.errors import StoreError
+from sweep.errors import OutdatedError
+from sweep.revision import digest_of_sources, source_digests
 from sweep.store import names
 from sweep.store.lease import Lease
-from sweep.store.read import artifact_paths
+from sweep.store.read import MissingError, artifact_paths
 from sweep.store.store import Store
 from sweep.worker import machine
 from sweep.worker.job import Context, Job
@@ -54,6 +55,8 @@ class Attempt:
     gpus: float
     timings: Timings = field(default_factory=Timings)
     fraction: float = 0.0
+    published: bool = False
+    slice_began: float = field(default_factory=time.perf_counter)
 
     def event(
         self, event: str, outcome: str | None = None, reason: str | None = None, trace: str | None = None
@@ -72,6 +75,7 @@ class Attempt:
             StoreError: the store cannot be written.
         """
         spec = self.job.spec()
+        self._check_sources(spec)
         family = registry.family(self.job.family)
         started = now()
         self.event("started")
@@ -79,20 +83,45 @@ class Attempt:
         on = machine.device(self.gpus)
         machine.reset_peak_memory(on)
         needs = self._needs()
-        data = registry.dataset(spec.dataset).load(self.context.data_path)
+        data = self._data(spec)
         trainer = family.build(spec, data, on, needs)
         machine.use_threads(max(1, int(self.cpus)))  # building may have imported torch
         rows: list[dict[str, Any]] = []
+        measured = -1
         for position in evaluation_points(spec):
             yield from self._train(trainer, spec, position)
-            rows.extend(self._evaluate(trainer, spec))
+            if trainer.position != measured:  # whole batches may have gone past the next point already
+                rows.extend(self._evaluate(trainer, spec))
+                measured = trainer.position
         self._publish(trainer, spec, rows, started, on)
         self.fraction = 1.0
+
+    def _check_sources(self, spec: TrialSpec) -> None:
+        """Results go under the revision that was planned, so what computes them must be what was planned.
+
+        Digests are kept once taken: a process answers by the sources as they were when it began.
+        """
+        here = digest_of_sources(source_digests(spec.family, spec.noise.law, spec.dataset))
+        if here != self.job.sources:
+            raise OutdatedError(
+                f"trial {self.job.id}: the sources of {spec.family!r} on {self.lease.host} are not those that the "
+                "sweep was planned with; run the same command again"
+            )
+
+    def _data(self, spec: TrialSpec) -> Any:
+        dataset = registry.dataset(spec.dataset)
+        loaded = dataset.load(self.context.data_path)
+        if dataset.digest(self.context.data_path) != self.job.data_sha256:
+            raise OutdatedError(
+                f"trial {self.job.id}: the data set {spec.dataset!r} on {self.lease.host} is not the one that the "
+                "sweep was planned with; run the same command again"
+            )
+        return loaded
 
     def _needs(self) -> dict[str, dict[str, Path]]:
         try:
             return {role: artifact_paths(self.store, *other) for role, other in self.job.needs.items()}
-        except StoreError as error:
+        except MissingError as error:
             raise NeedsError(str(error)) from error
 
     def _train(self, trainer: Trainer, spec: TrialSpec, until: int) -> Iterator[None]:
@@ -129,7 +158,6 @@ class Attempt:
         self, trainer: Trainer, spec: TrialSpec, rows: list[dict[str, Any]], started: datetime, on: str
     ) -> None:
         """Metrics and artifacts first, the trial's own row last and exclusively (design 3.3)."""
-        before = time.perf_counter()
         part = names.part_name(self.job.id, self.lease.attempt)
         artifacts = [self._keep(artifact, part) for artifact in trainer.artifacts()]
         if artifacts:
@@ -150,7 +178,7 @@ class Attempt:
             "ended": now(),
             "train_seconds": train,
             "evaluate_seconds": self.timings.evaluate,
-            "trial_seconds": self.timings.total + (time.perf_counter() - before),
+            "trial_seconds": self.timings.total + (time.perf_counter() - self.slice_began),
             "samples_per_second": spec.samples / train if train > 0 else None,
             "peak_memory_bytes": machine.peak_memory(on),
             "host": self.lease.host,
@@ -162,6 +190,7 @@ class Attempt:
             "data_sha256": self.job.data_sha256,
         }
         if self.store.publish_trial(row):
+            self.published = True
             self.event("ended", "done")
         else:
             self.store.discard_attempt(self.job.id, self.lease.attempt)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.revision import Revision
 from sweep.trial import Trial
 from trainers import registry
 from trainers.spec import TrialSpec
@@ -25,6 +26,7 @@ class Job:
     family: str
     fields: str  # the specification as JSON
     canonical: str
+    sources: str  # digest of the sources that the revision was made of
     data_sha256: str
     needs: dict[str, tuple[str, str]]
     failures: int = 0
@@ -34,8 +36,7 @@ class Job:
     def of(
         cls,
         trial: Trial,
-        revision: str,
-        data_sha256: str,
+        revision: Revision,
         needs: dict[str, tuple[str, str]],
         *,
         failures: int = 0,
@@ -43,7 +44,8 @@ class Job:
     ) -> Job:
         fields = trial.spec.model_dump_json()
         family = trial.spec.family
-        return cls(trial.id, revision, family, fields, trial.canonical, data_sha256, needs, failures, deaths)
+        of = (revision.sources_digest, revision.data)
+        return cls(trial.id, revision.digest, family, fields, trial.canonical, *of, needs, failures, deaths)
 
     def spec(self) -> TrialSpec:
         """The specification as its family's own model."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.errors import StoreError
+from sweep.errors import OutdatedError, StoreError
 from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.lease import Lease, Taken
@@ -92,7 +92,8 @@ class Pack:
         self._last_start = clock() + limit
         self._begun = False
         # A pack whose process died is given to another whole: what failed before the death is not tried again.
-        self._failures = store.index().failures
+        index = store.index()
+        self._failures, self._deaths = index.failures, index.deaths
         self.attempt: Attempt | None = None
         self._slices: Iterator[None] = iter(())
         self._renewer: Renewer | None = None
@@ -104,7 +105,7 @@ class Pack:
         try:
             while self.attempt is not None or self.waiting:
                 if self.attempt is None and self._begun and self.clock() > self._last_start:
-                    report.events.extend(Event("back", job.id) for job in self.waiting)
+                    report.events.extend(Event("back", job.id) for job in reversed(self.waiting))
                     self.waiting.clear()
                 elif self.attempt is None:
                     self._begin(self.waiting.popleft(), report)
@@ -112,8 +113,10 @@ class Pack:
                     self._slice(report)
                 if self.clock() >= end:
                     break
-        except StoreError as error:  # not the trial's fault: nothing more can be done or written here
+        except (StoreError, OutdatedError) as error:  # not the trial's fault: nothing more can be done here
             report.fatal = str(error)
+            if self.attempt is not None and isinstance(error, OutdatedError):
+                self.attempt.event("ended", "interrupted", str(error))
             self._let_go()
         if self.attempt is not None:
             report.running, report.fraction = self.attempt.job.id, self.attempt.fraction
@@ -134,6 +137,9 @@ class Pack:
             return
         if self._failures[(job.id, job.revision)] > job.failures:
             report.events.append(Event("failed", job.id, reason="failed earlier in this run"))
+            return
+        if self.company and self._deaths[(job.id, job.revision)] - job.deaths >= DEATHS_IN_COMPANY:
+            report.events.append(Event("alone", job.id))  # said before perhaps, by a process that then died
             return
         taken = leasing.take(self.store.storage, job.id, job.revision, names.attempt_id(), self.context.run)
         if not isinstance(taken, Taken):
@@ -178,17 +184,20 @@ class Pack:
     def _slice(self, report: Report) -> None:
         attempt = self.attempt
         assert attempt is not None
-        before = time.perf_counter()
+        before = attempt.slice_began = time.perf_counter()
         try:
             next(self._slices)
         except StopIteration:
             attempt.timings.total += time.perf_counter() - before
             report.events.append(Event("done", attempt.job.id, attempt.timings.total))
-        except StoreError:
+        except (StoreError, OutdatedError):
             raise
-        except Exception as error:  # noqa: BLE001 - a trial that raises fails alone, whatever it raises
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            trace = "".join(traceback.format_exception(error))
+        except BaseException as error:  # noqa: BLE001 - a trial that raises fails alone, whatever it raises
+            if attempt.published:  # the trial stands: only what comes after was disturbed
+                report.events.append(Event("done", attempt.job.id, attempt.timings.total))
+                self._let_go()
+                return
+            reason, trace = _said(error)
             attempt.event("ended", "raised", reason, trace)
             self.store.discard_attempt(attempt.job.id, attempt.lease.attempt)
             report.events.append(Event("failed", attempt.job.id, attempt.timings.total, reason.splitlines()[0]))
@@ -206,6 +215,23 @@ class Pack:
             machine.free_memory(machine.device(self.gpus))  # the next trial in this process starts clean
             with contextlib.suppress(StoreError):
                 leasing.release(self.store.storage, attempt.lease)
+
+
+def _said(error: BaseException) -> tuple[str, str]:
+    """Reason and traceback as text that can be stored; what an exception says of itself may be broken."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001
+        text = "(its message cannot be had)"
+    reason = f"{name}: {text}" if text else name
+    trace = "".join(traceback.format_exception(error))
+    return _storable(reason), _storable(trace)
+
+
+def _storable(text: str) -> str:
+    """Text that UTF-8 can hold: a file name that is none may stand in a message."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def as_result(report: Report) -> dict[str, Any]:

@@ -44,11 +44,13 @@ class PackTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def _begin(self, config: dict[str, Any]) -> None:
         context = self._table.context
-        jobs = [Job.from_json(self._table.jobs[int(number)]) for number in config["tasks"].split(",")]
         cpus, gpus, limit = config["cpu"], config["gpu"], float(config["limit"])
         self._pack: Pack | None = None
         self._fatal = ""
         try:
+            jobs = [Job.from_json(self._table.jobs[int(number)]) for number in config["tasks"].split(",")]
             self._pack = Pack(jobs, context, open_store(context.store), cpus=cpus, gpus=gpus, limit=limit)
         except StoreError as error:  # said in the first report: raised here, Tune would take it for a dead process
             self._fatal = str(error)
+        except Exception as error:  # noqa: BLE001 - a machine that cannot begin any trial; none is to blame
+            self._fatal = f"a worker process cannot begin: {type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from sweep.driver.queue import Settled
 from sweep.driver.run import Outcome, Run
 from sweep.plan import Plan, make_plan
 from sweep.space import load_space
+from sweep.store.names import attempt_id
 from sweep.store.store import Store, create
 from sweep.worker.job import Context
 
@@ -40,11 +41,11 @@ class Sweep:
     def plan(self) -> Plan:
         return make_plan(load_space(self.space), self.store, None)
 
-    def start(self, *, failed: bool = False, run: str = "run", hook: Callable[[Run], None] | None = None) -> Outcome:
+    def start(self, *, failed: bool = False, hook: Callable[[Run], None] | None = None) -> Outcome:
         """Run what is missing; ``hook`` is called with the run whenever a trial settles."""
         plan = self.plan()
         self.seen = []
-        context = Context(str(self.store.root.absolute()), None, run, "")
+        context = Context(str(self.store.root.absolute()), None, attempt_id(), "")
 
         def watch(settled: Settled) -> None:
             self.seen.append(settled)

@@ -14,6 +14,7 @@ from fixtures import toy
 from sweep.driver.queue import Settled, State
 from sweep.driver.run import Outcome, Run
 from sweep.errors import ClusterError, StoreError
+from sweep.store.names import attempt_id
 from sweep.store.read import rows_of, trial_row
 from sweep.store.store import create
 from sweep.worker.job import Context
@@ -129,7 +130,7 @@ def test_stopping_leaves_in_order_and_the_next_run_goes_on(sweep: Sweep) -> None
     assert plan.counts["done"] >= outcome.done
     assert plan.counts["failed"] == 0
     assert not list((sweep.store.root / "leases").iterdir()), "leases are given back"
-    sweep.start(run="second")
+    sweep.start()
     assert sweep.plan().counts["done"] == 12
 
 
@@ -197,7 +198,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_fails_no_trial(
     sweep.space.write_text(cells(2, "sleep_seconds: 1.0"))
     plan = sweep.plan()
     store = create(sweep.location)
-    context = Context(str(store.root / "gone"), None, "run", "")
+    context = Context(str(store.root / "gone"), None, attempt_id(), "")
     seen: list[Settled] = []
     with pytest.raises(StoreError, match="no store here"):
         Run(plan, plan.to_run(), store, sweep.cluster, context, {}, seen.append).execute()

@@ -88,6 +88,9 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         one("resources: {gpu: some}"),
         (":6:", "'auto' is expected; or a number"),
     ),
+    ("resources_part_gpus", one("resources: {gpu: 1.5}"), (":6:", "gpu", "1.5", "whole ones")),
+    ("resources_tiny", one("resources: {gpu: 0.00001}"), (":6:", "gpu", "1/10,000")),
+    ("resources_digits", one("resources: {cpu: 0.33333}"), (":6:", "cpu", "1/10,000")),
     ("resources_infinite", one("resources: {cpu: .inf}"), (":6:", "cpu = inf", "finite")),
     # Fields
     ("unknown_field", one(fields="sead: 0"), (":5:", "unknown key 'sead'", "did you mean 'seed'?", "Allowed: batch.m")),

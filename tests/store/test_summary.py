@@ -19,7 +19,7 @@ from store.samples import (
     write_results,
 )
 
-from sweep.errors import StoreError
+from sweep.errors import BadInputError, StoreError
 from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.compact import compact
@@ -182,7 +182,7 @@ def test_a_prefix_must_name_one_trial(store: Store) -> None:
     with pytest.raises(StoreError, match="no trial begins with 0000000000000000; `sweep plan SPACE`"):
         find_trial(store, "0" * 16)
     for wrong in ("", "XYZ", "../..", "a" * 17):
-        with pytest.raises(StoreError, match="is no trial id; give up to 16 of the digits"):
+        with pytest.raises(BadInputError, match="is no trial id; give up to 16 of the digits"):
             find_trial(store, wrong)
 
 
