@@ -203,3 +203,64 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_fails_no_trial(
     with pytest.raises(StoreError, match="no store here"):
         Run(plan, plan.to_run(), store, sweep.cluster, context, {}, seen.append).execute()
     assert [one for one in seen if one.state is State.FAILED] == []
+
+
+def test_two_killers_end_alone_and_cost_nobody_else(sweep: Sweep) -> None:
+    killer = "{{model: noop, dataset: toy, budget.samples: 640, seed: {}, kill_at: 64}}"
+    groups = [f"  - {{name: k{n}, family: toy, set: {killer.format(n)}}}\n" for n in (98, 99)]
+    sweep.space.write_text(cells(6) + "".join(groups))
+    outcome = sweep.start()
+    assert (outcome.done, outcome.failed, outcome.left) == (6, 2, 0)
+    for entry in sweep.plan().entries[-2:]:
+        outcomes = [row["outcome"] for row in events(sweep, entry.id) if row["outcome"]]
+        assert outcomes == ["died", "died", "died", "failed"]
+
+
+def test_processes_that_cannot_begin_end_the_run_and_fail_no_trial(sweep: Sweep) -> None:
+    """Two packs whose processes died without beginning a trial: the fault of the machine."""
+    sweep.space.write_text(cells(6))
+    plan = sweep.plan()
+    context = Context(str(sweep.store.root), None, attempt_id(), "")
+    run = Run(plan, plan.to_run(), sweep.store, sweep.cluster, context, {})
+    searcher = searcher_of(run)
+    for _ in range(2):
+        config = searcher.suggest("pack")
+        assert isinstance(config, dict)
+        searcher.on_trial_complete("pack", error=True)
+    assert "die before they begin a trial" in searcher.fatal
+    assert searcher.suggest("pack") == "FINISHED"
+    assert State.FAILED not in run.queue.state.values()
+    assert sweep.plan().counts["failed"] == 0
+
+
+def searcher_of(run: Run) -> Any:
+    from sweep.driver.search import DagSearcher
+
+    return DagSearcher(run.queue, run.store, lambda trial: "", run._has_begun, run._lost)
+
+
+def test_a_store_that_fails_while_a_trial_is_given_up_is_the_stores_trouble(sweep: Sweep) -> None:
+    sweep.space.write_text(cells(1))
+    plan = sweep.plan()
+    run = Run(plan, plan.to_run(), sweep.store, sweep.cluster, Context(sweep.location, None, "0", ""), {})
+
+    def full(trial: str) -> str:
+        raise StoreError("no space left on device")
+
+    searcher = searcher_of(run)
+    searcher.lost, searcher.begun = full, lambda trial: True
+    searcher.suggest("pack")
+    searcher.on_trial_complete("pack", error=True)
+    assert searcher.fatal == "no space left on device"
+
+
+def test_sources_that_changed_after_the_plan_end_the_run_with_nothing_published(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweep.revision import Revision
+
+    sweep.space.write_text(cells(2))
+    monkeypatch.setattr(Revision, "sources_digest", property(lambda self: "0" * 12))
+    with pytest.raises(StoreError, match=r"not those that the sweep was planned with; run the same command again"):
+        sweep.start()
+    assert sweep.plan().counts == {"done": 0, "todo": 2, "failed": 0, "stale": 0, "blocked": 0}
