@@ -212,8 +212,13 @@ def _same_data(one: Trial, other: Trial) -> bool:
 
 
 def _protocol(trial: Trial) -> tuple[object, ...]:
-    rest = tuple(field for field in trial.configuration if field[0] != "budget.samples")
+    # How often a trial is measured on the way changes nothing of what it learns.
+    rest = tuple(field for field in trial.configuration if field[0] != "budget.samples" and not _measuring(field[0]))
     return (trial.family, trial.model, trial.dataset, trial.reading, rest, trial.multiplier, trial.seed)
+
+
+def _measuring(name: str) -> bool:
+    return name.startswith("evaluation.")
 
 
 def parse_configuration(configuration: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

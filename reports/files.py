@@ -78,7 +78,10 @@ class StoreFiles:
     def _read(self, table: str, path: str) -> pa.Table:
         where = f"{self.name}/{table}/{PurePosixPath(path).name}"
         try:
-            with self.filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+            with (
+                self.filesystem.open_input_file(path) as source,
+                pq.ParquetFile(source, page_checksum_verification=True) as file,
+            ):
                 _check_format(table, where, file.schema_arrow.metadata or {})
                 built = _complete(file.read(), SCHEMAS[table])
                 built.validate(full=True)  # text that is no UTF-8 would only fail in the queries, far from its file

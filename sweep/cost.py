@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from sweep.errors import StoreError
 from sweep.plan import Entry, Plan
 from sweep.store import names
 from sweep.store.read import named_rows
@@ -48,9 +50,10 @@ def sample_rates(plan: Plan, store: Store | None) -> dict[Kind, float]:
     others = [t for t in plan.index.published if t not in known] if missing else []
     for trial in [*ours, *_spread(sorted(others), ROWS_OTHERS)]:
         revision = max(plan.index.published[trial])  # any will do: how long it takes is what is asked
-        for row in named_rows(store, "trials", names.trial_name(trial, revision))[:1]:
-            if row["trial_seconds"] and row["samples"]:
-                found[_kind(row)].append(row["trial_seconds"] / row["samples"])
+        with suppress(StoreError):  # an estimate does without a damaged row; `sweep verify` names it
+            for row in named_rows(store, "trials", names.trial_name(trial, revision))[:1]:
+                if row["trial_seconds"] and row["samples"]:
+                    found[_kind(row)].append(row["trial_seconds"] / row["samples"])
     return {kind: median(values) for kind, values in found.items()}
 
 

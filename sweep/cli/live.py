@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LINE_SECONDS = 10.0  # between plain lines
 LEFT_SECONDS = 2.0
 SHOWN_RUNNING = 12
+COLUMNS = ("trial", "family", "model", "data set", "noise", "r", "batch", "seed", "trained")
+LESS = {"family", "noise"}  # left out on a terminal of fewer columns than this:
+WIDE = 110
 SHOWN_FAILURES = 4
 
 
@@ -35,7 +38,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._begun = time.monotonic()
-        self._plain = not console().is_terminal
+        self.plain = not console().is_terminal or console().is_dumb_terminal
         self._note = ""
         self._left: tuple[float, float | None] = (-math.inf, None)
 
@@ -44,7 +47,7 @@ class Watch:
             self.done += 1
         elif settled.state is State.FAILED:
             self.failures[settled.task.id] = settled.reason
-            if self._plain:
+            if self.plain:
                 say(f"failed {settled.task.id}: {settled.reason}")
         else:
             self.blocked += 1
@@ -52,14 +55,14 @@ class Watch:
     def note(self, text: str) -> None:
         """Say something that stays to be seen while the run lasts."""
         self._note = text
-        if self._plain:
+        if self.plain:
             say(text)
 
     @contextmanager
     def over(self, run: Run) -> Iterator[None]:
         """Draw ``run`` for the length of a ``with``."""
         self._begun = time.monotonic()
-        if self._plain:
+        if self.plain:
             with self._lines(run):
                 yield
             return
@@ -112,18 +115,21 @@ class Watch:
         from rich.text import Text
 
         settled = self.done + len(self.failures) + self.blocked
+        wide = console().width >= WIDE
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(Text(run.plan.space.name, style="bold"), ProgressBar(self.total, settled, width=32), self.line(run))
+        progress = ProgressBar(self.total, settled, width=32 if wide else 16)
+        bar.add_row(Text(run.plan.space.name, style="bold"), progress, self.line(run) if wide else "")
         rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name in ("trial", "family", "model", "data set", "noise", "r", "batch", "seed"):
-            rows.add_column(name, no_wrap=True)
-        rows.add_column("trained", justify="right")
+        shown = [name for name in COLUMNS if wide or name not in LESS]
+        for name in shown:
+            rows.add_column(name, no_wrap=True, justify="right" if name == "trained" else "left")
         running = sorted(run.running.values())
         for trial, fraction in running[:SHOWN_RUNNING]:
             spec = run.by_id[trial].trial.spec
             cells = [trial, spec.family, spec.model, spec.dataset, spec.noise.law, str(spec.noise.ratio)]
-            rows.add_row(*map(clean, cells), str(spec.batch.total), str(spec.seed), f"{fraction:.0%}")
-        parts: list[Any] = [bar, rows]
+            cells += [str(spec.batch.total), str(spec.seed), f"{fraction:.0%}"]
+            rows.add_row(*(clean(cell) for name, cell in zip(COLUMNS, cells, strict=True) if name in shown))
+        parts: list[Any] = [bar, rows] if wide else [bar, Text(self.line(run)), rows]
         if len(running) > SHOWN_RUNNING:
             parts.append(Text(f"and {len(running) - SHOWN_RUNNING} more", style="dim"))
         for trial, reason in list(self.failures.items())[-SHOWN_FAILURES:]:

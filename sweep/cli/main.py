@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from sweep.errors import SweepError
 from trainers.errors import TrainerError
 
 INTERRUPTED = 130
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def _version(asked: bool) -> None:
@@ -80,6 +82,13 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
         else:
             complain(error.format_message())
         return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        complain(f"{error.strerror}: {error.filename or 'standard output'}")
+        return 3
+    if code == INTERRUPTED:
+        complain("interrupted")
     return code if isinstance(code, int) else 0
 
 

@@ -63,8 +63,8 @@ def table(columns: list[str], rows: list[list[str]], *, right: set[int] = frozen
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, name in enumerate(columns):
-        grid.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for index, name in enumerate(columns):  # what a person copies (an id, a name) stands first and stays whole
+        grid.add_column(name, justify="right" if index in right else "left", overflow="fold", no_wrap=index == 0)
     for row in rows:
         grid.add_row(*(Text(clean(cell)) for cell in row))
     console().print(grid)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,9 @@ from sweep.cli.output import duration, say
 from sweep.errors import BadInputError
 from sweep.plan import Entry, Plan, make_plan
 from sweep.store.store import create, find
+
+if TYPE_CHECKING:
+    from sweep.driver.run import Outcome
 
 FAILED, INTERRUPTED = 1, 130
 REASONS_SHOWN = 5
@@ -79,8 +84,9 @@ def _train(
             "\n".join(f"data set {name!r} is not on this machine: {how}" for name, how in absent.items())
         )
     entries = plan.to_run(stale=stale, failed=failed)
+    again = _Again(space, location, {"--address": address, "--data": data, "--cpus": cpus, "--gpus": gpus}, where, set_)
     if not entries:
-        _nothing_to_do(plan, space, location)
+        _nothing_to_do(plan, again)
     from sweep.cost import sample_rates
     from sweep.driver.cluster import connected
     from sweep.driver.run import Run
@@ -90,7 +96,11 @@ def _train(
 
     opened = find(location)
     rates = sample_rates(plan, opened)
-    say(f"{plan.space.name}: {len(entries)} of {len(plan.entries)} trials to run; starting Ray")
+    joined = address or os.environ.get("RAY_ADDRESS")
+    say(
+        f"{plan.space.name}: {len(entries)} of {len(plan.entries)} trials to run; "
+        + (f"joining Ray at {joined}" if joined else "starting Ray")
+    )
     with connected(address, cpus, gpus) as cluster:
         for entry in entries:
             cluster.shape(entry.trial.claim)  # refuses what fits no node, before anything is written
@@ -100,25 +110,48 @@ def _train(
         run = Run(plan, entries, opened, cluster, context, rates, watch.settled)
         with _signals(run, watch), watch.over(run):
             outcome = run.execute()
-    _conclude(outcome, plan, entries, watch, space, location)
+    _conclude(outcome, plan, entries, watch, again)
 
 
-def _nothing_to_do(plan: Plan, space: Path, location: str) -> None:
+@dataclass(frozen=True)
+class _Again:
+    """The command that goes on, with all that was given to this one."""
+
+    space: Path
+    store: str
+    options: Mapping[str, object]
+    where: Sequence[str] | None
+    sets: Sequence[str] | None
+
+    def command(self, name: str) -> str:
+        words = ["sweep", name, str(self.space), "--store", self.store]
+        words += [word for option, value in self.options.items() if value is not None for word in (option, str(value))]
+        words += [word for text in self.where or () for word in ("--where", text)]
+        words += [word for text in self.sets or () for word in ("--set", text)]
+        return f"`{shlex.join(words)}`"
+
+    @property
+    def status(self) -> str:
+        return f"`{shlex.join(['sweep', 'status', '--store', self.store])}`"
+
+    @property
+    def show(self) -> str:
+        return f"`{shlex.join(['sweep', 'show', 'ID', '--store', self.store])}`"
+
+
+def _nothing_to_do(plan: Plan, again: _Again) -> None:
     counts = plan.counts
     said = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    say(f"{plan.space.name}: nothing to do, of {len(plan.entries)} trials in {location} are {said}")
+    say(f"{plan.space.name}: nothing to do, of {len(plan.entries)} trials in {again.store} are {said}")
     if counts["stale"]:
         say(f"{counts['stale']} are stale (`sweep plan` says why); run them anew with --stale")
     if counts["failed"] or counts["blocked"]:
-        say(
-            f"{counts['failed']} failed, {counts['blocked']} blocked; `sweep status --store {location}` says why, "
-            f"`sweep resume {space} --store {location}` tries again"
-        )
+        say(f"{again.status} says why they failed, {again.command('resume')} tries again")
         raise typer.Exit(FAILED)
     raise typer.Exit(0)
 
 
-def _conclude(outcome: Any, plan: Plan, entries: Sequence[Entry], watch: Watch, space: Path, location: str) -> None:
+def _conclude(outcome: Outcome, plan: Plan, entries: Sequence[Entry], watch: Watch, again: _Again) -> None:
     parts = [f"{outcome.done} done"] + [
         f"{number} {name}"
         for name, number in (("failed", outcome.failed), ("blocked", outcome.blocked), ("left", outcome.left))
@@ -126,24 +159,22 @@ def _conclude(outcome: Any, plan: Plan, entries: Sequence[Entry], watch: Watch, 
     ]
     took = duration(outcome.wall_seconds)
     say(f"{plan.space.name}: {', '.join(parts)} in {took}, CPUs {outcome.busy:.0%} busy")
-    for trial, reason in list(watch.failures.items())[:REASONS_SHOWN]:
+    shown = [] if watch.plain else list(watch.failures.items())[:REASONS_SHOWN]  # plain lines have said them
+    for trial, reason in shown:
         say(f"  failed {trial}: {reason}")
-    if len(watch.failures) > REASONS_SHOWN:
-        say(f"  and {len(watch.failures) - REASONS_SHOWN} more; see `sweep status --store {location}`")
+    if len(watch.failures) > REASONS_SHOWN and not watch.plain:
+        say(f"  and {len(watch.failures) - REASONS_SHOWN} more; see {again.status}")
     if outcome.interrupted:
-        say(f"interrupted; `sweep run {space} --store {location}` goes on")
+        say(f"{again.command('run')} goes on")
         raise typer.Exit(INTERRUPTED)
     if outcome.left:
-        say(f"{outcome.left} trials came to no end; `sweep run {space} --store {location}` goes on")
+        say(f"{outcome.left} trials came to no end; {again.command('run')} goes on")
     ran = {entry.id for entry in entries}
     before = sum(entry.status in {"failed", "blocked"} and entry.id not in ran for entry in plan.entries)
     if before:
         say(f"{before} trials of this grid failed, or are blocked, since an earlier run")
     if outcome.failed or outcome.blocked or outcome.left or before:
-        say(
-            f"`sweep show ID --store {location}` has the traceback, "
-            f"`sweep resume {space} --store {location}` tries again"
-        )
+        say(f"{again.show} tells all of a trial, {again.command('resume')} tries again")
         raise typer.Exit(FAILED)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from sweep.cli.options import JsonOption, StoreOption
 from sweep.cli.output import emit, say, table
+from sweep.errors import StoreError
 from sweep.store.store import open_store
 
 DAMAGED = 3
@@ -30,7 +31,13 @@ def verify_command(
     from sweep.store.verify import verify
 
     opened = open_store(store)
-    findings = verify(opened, record=record)
+    try:
+        findings = verify(opened, record=record)
+    except StoreError as error:
+        if not record:
+            raise
+        say(f"{error}; the verdicts are not written down (--no-record asks for none)")
+        findings = verify(opened, record=False)
     errors = sum(finding.severity == "error" for finding in findings)
     if json:
         emit({"store": store, "errors": errors, "findings": [asdict(finding) for finding in findings]})

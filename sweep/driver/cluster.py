@@ -140,12 +140,16 @@ def _use_token(address: str) -> None:
     if "RAY_AUTH_MODE" in os.environ:
         return
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--skip-version-check"]
-    with contextlib.suppress(subprocess.TimeoutExpired):  # then joining it will tell
+    try:
         asked = subprocess.run(
             [*command, "--address", address], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
         )
-        if "AuthenticationError" not in asked.stderr:
-            return
+    except subprocess.TimeoutExpired:
+        raise ClusterError(
+            f"no Ray cluster at {address!r}: something listens there and does not answer as Ray does within "
+            f"{ASK_SECONDS:.0f} s; give host:port of the head node (6379 is Ray's default port)"
+        ) from None
+    if "AuthenticationError" in asked.stderr:
         given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
         if not given and not (Path.home() / ".ray" / "auth_token").is_file():
             raise ClusterError(

@@ -52,15 +52,17 @@ def decode_table(
     wanted = list(columns or SCHEMAS[table].names)
     schema = pa.schema([SCHEMAS[table].field(name) for name in wanted], metadata=SCHEMAS[table].metadata)
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
         check_schema(file.schema_arrow.metadata, where, table)
         read = file.read([*dict.fromkeys([*wanted, "id"])], use_threads=False)
         if trial is not None:
             read = read.filter(pc.equal(read["id"], trial))
-        return read.select(wanted).cast(schema)
+        built = read.select(wanted).cast(schema)
+        built.validate(full=True)  # text that is no UTF-8 would only be noticed far from its file
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StoreError(f"{where} is damaged ({reason}); see `sweep verify`") from None
+    return built
 
 
 def read_table(store: Store, table: str, columns: Sequence[str] | None = None) -> Any:

@@ -175,7 +175,10 @@ def encode_table(built: Any) -> bytes:
 
     buffer = io.BytesIO()
     many = built.num_rows > 100  # dictionaries and statistics double the time that a file of one row takes
-    pq.write_table(built, buffer, compression="zstd", use_dictionary=many, write_statistics=many)
+    # Checksums of pages: zstd notices most damage, but a flipped bit may decompress into another number.
+    pq.write_table(
+        built, buffer, compression="zstd", use_dictionary=many, write_statistics=many, write_page_checksum=True
+    )
     return buffer.getvalue()
 
 

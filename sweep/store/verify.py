@@ -23,6 +23,8 @@ ID_DIGITS = 16
 #: Tables whose rows belong to a trial by its attempt.
 PARTS = ("metrics", "artifacts")
 RESTORE = "restore it from a copy of the store"
+#: A trial is deterministic: without its file under trials/ it is missing, and runs again.
+RERUN = f"{RESTORE}, or move the trial's own file under trials/ out of it and run the grid again"
 COMPACT = "`sweep compact` sees to it"
 
 Severity = Literal["error", "warning", "note"]
@@ -102,8 +104,9 @@ def _check_table(store: Store, table: str, seen: _Seen) -> None:
             raise VanishedError(stem)
         try:
             rows = decode_table(content, path, table)
-        except StoreError as error:
-            remedy = RESTORE if table != "attempts" else "remove it: an event of an attempt is all that it held"
+            rows.to_pylist()  # a time that no calendar has is only noticed here
+        except (StoreError, OverflowError, ValueError) as error:
+            remedy = RERUN if table != "attempts" else "remove it: an event of an attempt is all that it held"
             seen.say("error", path, str(error).partition("; see")[0], remedy)
             continue
         _check_columns(content, path, table, seen)
@@ -169,16 +172,16 @@ def _check_trials(store: Store, seen: _Seen, now: float) -> list[dict[str, Any]]
         part = names.part_name(row["id"], row["attempt"])
         winners[names.trial_name(row["id"], row["revision"])].add(row["attempt"])
         if hashlib.sha256(row["spec"].encode()).hexdigest()[:ID_DIGITS] != row["id"]:
-            seen.say("error", path, f"the id {row['id']} is not the hash of its column 'spec'", RESTORE)
+            seen.say("error", path, f"the id {row['id']} is not the hash of its column 'spec'", RERUN)
         for column in ("needs", "versions", "spec"):
             if row[column] is not None and not _is_mapping(row[column]):
-                seen.say("error", path, f"the column {column!r} of {row['id']} is no JSON object", RESTORE)
+                seen.say("error", path, f"the column {column!r} of {row['id']} is no JSON object", RERUN)
         if part not in seen.parts["metrics"]:
-            seen.say("error", path, f"the metrics of {part} are missing", RESTORE)
+            seen.say("error", path, f"the metrics of {part} are missing", RERUN)
         if by_part[part] and part not in checks:
             checks[part] = _check_files(store, seen, by_part[part], now)
         elif store.storage.names(f"files/{part}") and not by_part[part]:
-            seen.say("error", f"files/{part}", "the rows of 'artifacts' for these files are missing", RESTORE)
+            seen.say("error", f"files/{part}", "the rows of 'artifacts' for these files are missing", RERUN)
     for name, attempts in winners.items():
         if len(attempts) > 1:
             what = f"{name} is published by several attempts: {', '.join(sorted(attempts))}"
@@ -203,7 +206,7 @@ def _check_files(store: Store, seen: _Seen, rows: list[dict[str, Any]], now: flo
             problem = f"has the SHA-256 {digest} in place of {row['sha256']}"
         if problem:
             verdict = "missing" if content is None and verdict == "ok" else "damaged"
-            seen.say("error", row["path"], f"role {row['role']!r} of trial {row['id']}: {problem}", RESTORE)
+            seen.say("error", row["path"], f"role {row['role']!r} of trial {row['id']}: {problem}", RERUN)
         expected.update(f"{row['path']} {row['sha256']}\n".encode())
         found.update(f"{row['path']} {digest}\n".encode())
     first = rows[0]

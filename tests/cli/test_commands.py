@@ -148,9 +148,10 @@ def test_failed_trials_are_exit_code_one_until_resumed(sweep: Command, tmp_path:
     assert first.code == 1
     assert "1 done, 1 failed" in first.err
     assert "RuntimeError: asked to fail" in first.err
-    again = sweep("run", grid, "--store", "store")
+    again = sweep("run", grid, "--store", "store", "--where", "seed=0", "--set", "budget.samples=640")
     assert again.code == 1, "also when there is nothing to do"
-    assert "sweep resume" in again.err
+    hint = f"`sweep resume {grid} --store store --where seed=0 --set budget.samples=640`"
+    assert hint in again.err, "the command that goes on has all that was given to this one"
     status = sweep("status", "--store", "store")
     assert "asked to fail" in status.err
     failed = json.loads(sweep("status", "--store", "store", "--json").out)["failed"][0]["id"]

@@ -19,7 +19,7 @@ from sweep.store.store import Store, create
 from sweep.worker.job import Context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     with toy.installed(), connected("local", cpus=4, gpus=2) as found:
         yield found
