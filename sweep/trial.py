@@ -12,10 +12,11 @@ from trainers.spec import TrialSpec
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """CPUs and GPUs that one trial occupies; no part of its identity."""
+    """CPUs and GPUs that one trial occupies, and options of how it computes; no part of its identity."""
 
     cpu: float = 1.0
     gpu: float | Literal["auto"] = "auto"
+    options: tuple[tuple[str, int | bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,22 @@ class Artifact:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one sample takes: its tokens, and floating-point operations of training on it, forward and backward."""
+
+    tokens: int
+    flops: float
+
+
+@runtime_checkable
+class Costed(Protocol):
+    """A trainer that knows what a sample costs; throughput in tokens and utilisation then go to ``trials``."""
+
+    @property
+    def cost(self) -> Cost: ...
+
+
 @runtime_checkable
 class Trainer(Protocol):
     """One trial in memory. Built from (spec, data, device); independent of Ray and of the store.
@@ -83,6 +99,9 @@ class Family:
     ``build`` and ``count_parameters`` import torch when called, not before. ``data_kind`` names what a data set
     must be to serve (``images``, say). ``sources`` lists the modules that decide the numbers, from which the
     revision follows; their own imports within the same package are found by reading them.
+
+    ``options`` are keyword arguments of ``build`` that change no science (``micro_batch``, ``compile``); a grid gives
+    them under ``resources``. ``materials`` are what noise laws of this family can be bound to (see :class:`BoundLaw`).
     """
 
     name: str
@@ -95,6 +114,8 @@ class Family:
     sources: tuple[str, ...]
     metrics: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[TrialSpec], None] | None = None
+    options: frozenset[str] = frozenset()
+    materials: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +123,10 @@ class Dataset:
     """A named data set. ``load(root)`` reads it, ``digest(root)`` is a SHA-256 of its content as loaded.
 
     ``present(root)`` tells whether it is on this machine, ``obtain`` how to get it where it is not. ``root`` is
-    the folder where users' data lies; embedded data ignores it. ``shape`` is channels x height x width.
+    the folder where users' data lies; embedded data ignores it.
+
+    Images: ``shape`` is channels x height x width, sizes are images. Text: ``classes`` is the vocabulary, ``shape`` is
+    empty, sizes are tokens, None where they depend on the machine's own text and it has not been read.
     """
 
     name: str
@@ -111,8 +135,8 @@ class Dataset:
     about: str
     classes: int
     shape: tuple[int, ...]
-    train_size: int
-    test_size: int
+    train_size: int | None
+    test_size: int | None
     load: Callable[[Path | None], Any]
     digest: Callable[[Path | None], str]
     present: Callable[[Path | None], bool]
@@ -145,3 +169,19 @@ class NoiseLaw(Protocol):
 
     def channel(self, noise: NoiseSpec, classes: int) -> npt.NDArray[np.float64] | None:
         """T with T[k, y] = P(target y | truth k), [classes, classes]; None where the law has none."""
+
+
+@runtime_checkable
+class BoundLaw(NoiseLaw, Protocol):
+    """A law that follows from more than the class: it is bound to a material before it corrupts anything.
+
+    ``material`` is ``frequencies`` (counts of the training targets, int64 [classes]), ``embedding`` (one vector a
+    class, float32 [classes, d], of the trial in the role ``teacher``) or ``model`` (that trial's predictions). A family
+    says in ``Family.materials`` which of these it can provide.
+    """
+
+    @property
+    def material(self) -> str: ...
+
+    def bind(self, material: Any) -> NoiseLaw:
+        """The law with its material."""

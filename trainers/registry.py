@@ -10,7 +10,12 @@ from typing import Any, cast
 from trainers.errors import SpecError
 from trainers.protocol import Dataset, Family, NoiseLaw
 
-GROUPS = {"trainer": "noisegrid.trainers", "data set": "noisegrid.datasets", "noise law": "noisegrid.noise"}
+GROUPS = {
+    "trainer": "noisegrid.trainers",
+    "data set": "noisegrid.datasets",
+    "data set maker": "noisegrid.dataset_makers",
+    "noise law": "noisegrid.noise",
+}
 
 
 def names(kind: str) -> list[str]:
@@ -26,9 +31,14 @@ def family(name: str) -> Family:
 
 
 def dataset(name: str) -> Dataset:
-    """Raises:
-    SpecError: no such data set, or its plug-in cannot be imported.
+    """The data set of that name. ``maker/rest`` is what the maker of that name makes of the rest: data of users' own.
+
+    Raises:
+        SpecError: no such data set, or its plug-in cannot be imported.
     """
+    maker, slash, rest = name.partition("/")
+    if slash:
+        return cast(Dataset, _load("data set maker", maker)(rest))
     return cast(Dataset, _load("data set", name))
 
 
@@ -45,6 +55,8 @@ def module(kind: str, name: str) -> str:
     Raises:
         SpecError: no such name.
     """
+    if kind == "data set" and "/" in name:
+        kind, name = "data set maker", name.partition("/")[0]
     points = _points(kind)
     if name not in points:
         raise SpecError(unknown(kind, name, sorted(points)))

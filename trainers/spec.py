@@ -143,8 +143,8 @@ class NoiseSpec(Fields):
     redrawn at every access (the paper's), ``frozen`` once an example. ``map`` is for the ``confusion`` law: a
     class for each class, or a row of weights for each class.
 
-    At ratio 0 nothing is wrong whatever the law: law, refresh and map take their defaults, so that the clean cells
-    of several laws are one trial with one id.
+    At ratio 0 nothing is wrong whatever the law: law, refresh, map and what a family adds take their defaults, so that
+    the clean cells of several laws are one trial with one id.
     """
 
     law: str = "uniform_wrong"
@@ -165,8 +165,9 @@ class NoiseSpec(Fields):
     @model_validator(mode="after")
     def _clean_has_no_law(self) -> NoiseSpec:
         if self.ratio == 0:
-            for name in ("law", "refresh", "map"):  # frozen for everybody else
-                self.__dict__[name] = type(self).model_fields[name].default
+            for name, field in type(self).model_fields.items():  # frozen for everybody else
+                if name != "ratio":
+                    self.__dict__[name] = field.default
         return self
 
     @property

@@ -10,6 +10,7 @@ import typer
 
 from sweep.errors import BadInputError
 from sweep.trial import Space
+from trainers.datasets.root import VARIABLE, data_folder
 
 SpacePath = Annotated[Path, typer.Argument(metavar="SPACE", help="A grid file (.yaml); see search_spaces/README.md.")]
 StoreOption = Annotated[str, typer.Option("--store", help="The store: a folder.")]
@@ -36,19 +37,16 @@ def data_root(given: Path | None) -> Path | None:
     Raises:
         BadInputError: a folder was named and is none.
     """
-    named = given if given is not None else _from_environment()
-    if named is not None:
-        if not named.is_dir():
-            origin = "--data" if given is not None else "$NOISEGRID_DATA"
-            raise BadInputError(f"{origin} {named}: no such folder; name the folder that holds your data sets")
-        return named.absolute()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "noisegrid" / "data"
-    return cache if cache.is_dir() else None
-
-
-def _from_environment() -> Path | None:
-    value = os.environ.get("NOISEGRID_DATA")
-    return Path(value) if value else None
+    named = given if given is not None else data_folder()
+    if not named.is_dir():
+        if given is None and not os.environ.get(VARIABLE):
+            return None
+        origin = "--data" if given is not None else f"${VARIABLE}"
+        raise BadInputError(f"{origin} {named}: no such folder; name the folder that holds your data sets")
+    found = named.absolute()
+    if given is not None:  # data sets that are named after what lies there are looked up by child processes too
+        os.environ[VARIABLE] = str(found)
+    return found
 
 
 def pairs(given: list[str] | None, option: str) -> dict[str, list[str]]:

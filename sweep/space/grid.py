@@ -49,10 +49,26 @@ def _whole_gpus(value: float) -> float:
 
 
 class Resources(_Part):
-    """What one trial occupies. ``gpu: auto`` is one GPU where the cluster has any, else none."""
+    """What one trial occupies, and how it goes about it; no part of its identity.
+
+    ``gpu: auto`` is one GPU where the cluster has any, else none. ``micro_batch`` is the number of samples in one
+    forward and backward pass, gradients being summed over a batch; ``compile`` turns on ``torch.compile``.
+    """
 
     cpu: Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_ray_precision)] = 1
     gpu: Literal["auto"] | Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_gpus)] = "auto"
+    micro_batch: Annotated[int, Field(gt=0)] | None = None
+    compile: bool = False
+
+    @property
+    def options(self) -> dict[str, int | bool]:
+        """What is given of the options that a family's ``build`` takes."""
+        found: dict[str, int | bool] = {}
+        if self.micro_batch is not None:
+            found["micro_batch"] = self.micro_batch
+        if self.compile:
+            found["compile"] = True
+        return found
 
 
 class Group(_Part):

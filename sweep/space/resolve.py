@@ -14,15 +14,12 @@ from sweep.space.expand import Cell, Expansion, nest
 from sweep.space.explain import joined, nearest, sentence, short, validation_text
 from sweep.space.grid import Group, Need, Resources, SpaceFile
 from sweep.space.source import Path_, Source, read
-from sweep.space.vocabulary import RATE, Vocabulary
+from sweep.space.vocabulary import RATE, RATIO, Vocabulary
 from sweep.trial import Claim, Space, Trial
 from trainers import registry
 from trainers.errors import SpecError
-from trainers.protocol import Dataset, Family
+from trainers.protocol import BoundLaw, Dataset, Family
 from trainers.spec import TrialSpec, canonical_id, canonical_json
-
-#: What a clean trial has no use for, and so forgets.
-_MOOT = ("noise.law", "noise.refresh", "noise.map")
 
 
 def load_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
@@ -131,9 +128,20 @@ class _GroupResolver:
         self.group, self.base, self.source, self.made, self.overrides = group, base, source, made, overrides
         self.family: Family = self._known(lambda: registry.family(group.family), (*base, "family"))
         self.vocabulary = Vocabulary(self.family)
-        self.claim = Claim(group.resources.cpu, group.resources.gpu)
+        self.claim = Claim(group.resources.cpu, group.resources.gpu, self._options())
         self.checked: set[tuple[Any, ...]] = set()
         self.datasets: dict[str, Dataset] = {}
+
+    def _options(self) -> tuple[tuple[str, int | bool], ...]:
+        given = self.group.resources.options
+        for name in given:
+            if name not in self.family.options:
+                where = self.source.where((*self.base, "resources", name))
+                raise BadInputError(
+                    f"{where}: the family {self.family.name!r} has no option {name!r}"
+                    f"{nearest(name, sorted(self.family.options)) or '; remove it'}"
+                )
+        return tuple(sorted(given.items()))
 
     def _known(self, look: Callable[[], Any], path: Path_) -> Any:
         try:
@@ -149,7 +157,7 @@ class _GroupResolver:
         for cell in expansion.cells():
             spec = self._spec(cell)
             # The law of a clean cell counts as written, so that `exclude: {noise.law: x}` drops x alone at ratio 0 too.
-            written = {key: cell[key].value for key in _MOOT if key in cell} if spec.noise.ratio == 0 else None
+            written = _moot(cell) if spec.noise.ratio == 0 else None
             if when and not any(matches(spec, one, written) for one in when):
                 continue
             if any(matches(spec, one, written) for one in exclude):
@@ -252,6 +260,12 @@ class _GroupResolver:
         at = self._place("noise.law", cell)
         law = self._known(lambda: registry.noise_law(law_name), at)
         if spec.noise.ratio > 0:
+            material = law.material if isinstance(law, BoundLaw) else None
+            if material is not None and material not in self.family.materials:
+                raise BadInputError(
+                    f"{self.source.where(at)}: noise law {law_name!r} needs {material}, which trials of the family "
+                    f"{self.family.name!r} do not have; choose another law ('sweep trainers' lists them)"
+                )
             at = self._place("noise.map" if "noise.map" in cell else "noise.law", cell)
             self._known(lambda: law.check(spec.noise, dataset.classes), at)
         self.checked.add(signature)
@@ -290,6 +304,11 @@ class _GroupResolver:
             )
 
         return find
+
+
+def _moot(cell: Cell) -> dict[str, Any]:
+    """What a clean trial has no use for, and so forgets, as the grid wrote it."""
+    return {key: item.value for key, item in cell.items() if key.startswith("noise.") and key not in (RATIO, RATE)}
 
 
 def _marks(spec: TrialSpec, keys: Sequence[str]) -> object:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sweep.errors import StoreError
 from sweep.store import names
-from sweep.store.schema import SCHEMAS
+from sweep.store.schema import SCHEMAS, schema_at, schema_version
 from sweep.store.store import TRIES, Store, VanishedError, check_schema
 
 Rows = list[dict[str, Any]]
@@ -54,9 +54,13 @@ def decode_table(
     try:
         file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
         check_schema(file.schema_arrow.metadata, where, table)
-        read = file.read([*dict.fromkeys([*wanted, "id"])], use_threads=False)
+        there = schema_at(table, schema_version(file.schema_arrow.metadata)).names
+        read = file.read([name for name in dict.fromkeys([*wanted, "id"]) if name in there], use_threads=False)
         if trial is not None:
             read = read.filter(pc.equal(read["id"], trial))
+        for field in schema:
+            if field.name not in there:  # an older program wrote the file
+                read = read.append_column(field, pa.nulls(read.num_rows, field.type))
         built = read.select(wanted).cast(schema)
         built.validate(full=True)  # text that is no UTF-8 would only be noticed far from its file
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: tokens_per_second and flops_utilisation in trials
 VERSION_KEY = b"noisegrid.schema_version"
 TABLE_KEY = b"noisegrid.table"
 
@@ -54,6 +54,8 @@ TRIALS = (
     _record("evaluate_seconds", FLOAT),
     _record("trial_seconds", FLOAT),
     _record("samples_per_second", FLOAT),  # samples over train_seconds
+    _record("tokens_per_second", FLOAT),  # language models
+    _record("flops_utilisation", FLOAT),  # model FLOPs over the device's bfloat16 peak; null on a CPU
     _record("peak_memory_bytes", INT),  # resident set of the process, or of the device where there is one
     _record("host", TEXT),
     _record("device", TEXT),
@@ -121,6 +123,23 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "artifacts": _schema("artifacts", ARTIFACTS),
     "checks": _schema("checks", CHECKS),
 }
+
+
+#: Columns that came after version 1, by the version that brought them; all may be null.
+ADDED: Mapping[str, Mapping[str, int]] = {"trials": {"tokens_per_second": 2, "flops_utilisation": 2}}
+
+
+def schema_version(metadata: Mapping[bytes, bytes] | None) -> int:
+    """The version of the program that wrote a file of that metadata; the present one where it does not tell."""
+    told = (metadata or {}).get(VERSION_KEY, b"")
+    return int(told) if told.isdigit() else SCHEMA_VERSION
+
+
+def schema_at(table: str, version: int) -> pa.Schema:
+    """The schema of ``table`` as a program of that version wrote it."""
+    added = ADDED.get(table, {})
+    fields = [field for field in SCHEMAS[table] if added.get(field.name, 1) <= version]
+    return pa.schema(fields, metadata=SCHEMAS[table].metadata)
 
 
 def science_columns(table: str) -> list[str]:

@@ -16,7 +16,7 @@ from sweep.store import lease as leasing
 from sweep.store import names
 from sweep.store.compact import GRACE_SECONDS, row_names
 from sweep.store.read import decode_table, patiently
-from sweep.store.schema import SCHEMAS
+from sweep.store.schema import schema_at, schema_version
 from sweep.store.store import MARKER, Store, VanishedError, open_store
 
 ID_DIGITS = 16
@@ -133,8 +133,9 @@ def _check_columns(content: bytes, path: str, table: str, seen: _Seen) -> None:
     import pyarrow.parquet as pq
 
     found = pq.ParquetFile(io.BytesIO(content)).schema_arrow
-    if not found.equals(SCHEMAS[table], check_metadata=False):
-        odd = sorted(set(map(str, found)) ^ set(map(str, SCHEMAS[table]))) or ["their order"]
+    due = schema_at(table, schema_version(found.metadata))
+    if not found.equals(due, check_metadata=False):
+        odd = sorted(set(map(str, found)) ^ set(map(str, due))) or ["their order"]
         seen.say("error", path, f"its columns are not those of {table!r}: {', '.join(odd)}", RESTORE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from sweep.store.store import Store
 from sweep.worker import machine
 from sweep.worker.job import Context, Job
 from trainers import registry
-from trainers.protocol import Artifact, Trainer
+from trainers.datasets.root import VARIABLE as DATA_VARIABLE
+from trainers.protocol import Artifact, Costed, Trainer
 from trainers.spec import TrialSpec
 
 SLICE_SECONDS = 0.25  # how long training may keep the worker from reporting
@@ -84,7 +86,7 @@ class Attempt:
         machine.reset_peak_memory(on)
         needs = self._needs()
         data = self._data(spec)
-        trainer = family.build(spec, data, on, needs)
+        trainer = family.build(spec, data, on, needs, **self.job.options)
         machine.use_threads(max(1, int(self.cpus)))  # building may have imported torch
         rows: list[dict[str, Any]] = []
         measured = -1
@@ -109,6 +111,8 @@ class Attempt:
             )
 
     def _data(self, spec: TrialSpec) -> Any:
+        if self.context.data_root:  # data sets that are named after what lies there are looked up in it
+            os.environ[DATA_VARIABLE] = self.context.data_root
         dataset = registry.dataset(spec.dataset)
         loaded = dataset.load(self.context.data_path)
         if dataset.digest(self.context.data_path) != self.job.data_sha256:
@@ -179,7 +183,7 @@ class Attempt:
             "train_seconds": train,
             "evaluate_seconds": self.timings.evaluate,
             "trial_seconds": self.timings.total + (time.perf_counter() - self.slice_began),
-            "samples_per_second": spec.samples / train if train > 0 else None,
+            **machine.throughput(spec.samples, train, trainer.cost if isinstance(trainer, Costed) else None, on),
             "peak_memory_bytes": machine.peak_memory(on),
             "host": self.lease.host,
             "device": machine.device_name(on),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Job:
     needs: dict[str, tuple[str, str]]
     failures: int = 0
     deaths: int = 0
+    options: dict[str, int | bool] = field(default_factory=dict)  # of the family's build; they change no science
 
     @classmethod
     def of(
@@ -45,7 +46,18 @@ class Job:
         fields = trial.spec.model_dump_json()
         family = trial.spec.family
         of = (revision.sources_digest, revision.data)
-        return cls(trial.id, revision.digest, family, fields, trial.canonical, *of, needs, failures, deaths)
+        return cls(
+            trial.id,
+            revision.digest,
+            family,
+            fields,
+            trial.canonical,
+            *of,
+            needs,
+            failures,
+            deaths,
+            dict(trial.claim.options),
+        )
 
     def spec(self) -> TrialSpec:
         """The specification as its family's own model."""

@@ -12,7 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("noisegrid", "torch", "torchvision", "ray", "numpy", "pyarrow")
+from trainers.protocol import Cost
+
+PACKAGES = ("noisegrid", "torch", "torchvision", "transformers", "tokenizers", "ray", "numpy", "pyarrow")
 
 
 def use_threads(count: int) -> None:
@@ -65,6 +67,38 @@ def free_memory(on: str) -> None:
 
         gc.collect()
         torch.cuda.empty_cache()
+
+
+#: Dense bfloat16 operations a second without sparsity, from the makers' data sheets; a name's first match counts.
+PEAK_FLOPS = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L40": 181e12,
+    "L4": 121e12,
+    "A10": 125e12,
+    "RTX 4090": 165e12,
+    "RTX 3090": 71e12,
+    "V100": 125e12,  # float16: it has no bfloat16
+}
+
+
+def throughput(samples: int, seconds: float, cost: Cost | None, on: str) -> dict[str, float | None]:
+    """Columns of ``trials``: samples and tokens a second, and the share of the device's peak that the model used.
+
+    The share counts the model's operations over the peak in bfloat16 (model FLOPs utilisation); None on a CPU, on a
+    GPU whose peak is not known here, and where the trainer does not tell what a sample costs.
+    """
+    rate = samples / seconds if seconds > 0 else None
+    peak = next((flops for name, flops in PEAK_FLOPS.items() if name in device_name(on)), None)
+    known = rate is not None and cost is not None
+    return {
+        "samples_per_second": rate,
+        "tokens_per_second": rate * cost.tokens if rate is not None and cost is not None else None,
+        "flops_utilisation": rate * cost.flops / peak if known and peak and rate and cost else None,
+    }
 
 
 @cache

@@ -274,7 +274,7 @@ def test_files_of_another_table_or_version_are_refused(store: Store) -> None:
     store.storage.create("trials/w.parquet", encode_table(schema.empty_table().drop_columns(["spec"])))
     for name, message in {
         "x": "not a file of the table 'trials' of a Noisegrid store; move it elsewhere",
-        "y": "schema version 99; this program reads up to 1. Update Noisegrid",
+        "y": "schema version 99; this program reads up to 2. Update Noisegrid",
         "z": r"is damaged \(.*\); see `sweep verify`",
         "w": r"is damaged \(.*spec.*\); see `sweep verify`",
     }.items():
