@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -9,17 +10,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from sweep.errors import StoreError
 from sweep.plan import Entry, Plan
 from sweep.store import names
 from sweep.store.read import named_rows
 from sweep.store.store import Store
+from sweep.trial import Kind, kind_of
+from trainers import registry
+from trainers.errors import SpecError
 
 #: Rows read for an estimate: some of each kind in the grid, then some of whatever else the store has.
 ROWS_A_KIND = 6
 ROWS_OTHERS = 24
-
-Kind = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Cost:
 
 
 def sample_rates(plan: Plan, store: Store | None) -> dict[Kind, float]:
-    """Median seconds a sample, by (family, model, data set), from published trials.
+    """Median seconds a sample, by kind of trial, from published trials.
 
     Names tell which trials are published but not of what kind those are that this grid does not list; so trials of
     the grid are read first.
@@ -46,14 +50,15 @@ def sample_rates(plan: Plan, store: Store | None) -> dict[Kind, float]:
             listed[entry.trial.kind].append(entry.id)
     ours = [trial for ids in listed.values() for trial in _spread(ids, ROWS_A_KIND)]
     missing = {entry.trial.kind for entry in plan.entries if entry.status != "done"} - listed.keys()
-    known = {entry.id for entry in plan.entries}
-    others = [t for t in plan.index.published if t not in known] if missing else []
+    kinds = {entry.id: entry.trial.kind for entry in plan.entries}
+    others = [t for t in plan.index.published if t not in kinds] if missing else []
     for trial in [*ours, *_spread(sorted(others), ROWS_OTHERS)]:
         revision = max(plan.index.published[trial])  # any will do: how long it takes is what is asked
         with suppress(StoreError):  # an estimate does without a damaged row; `sweep verify` names it
             for row in named_rows(store, "trials", names.trial_name(trial, revision))[:1]:
-                if row["trial_seconds"] and row["samples"]:
-                    found[_kind(row)].append(row["trial_seconds"] / row["samples"])
+                kind = kinds.get(trial) or _kind(row)
+                if kind is not None and row["trial_seconds"] and row["samples"]:
+                    found[kind].append(row["trial_seconds"] / row["samples"])
     return {kind: median(values) for kind, values in found.items()}
 
 
@@ -70,8 +75,13 @@ def cost(entries: Iterable[Entry], rates: Mapping[Kind, float]) -> Cost:
     return Cost(seconds, unknown, known)
 
 
-def _kind(row: Mapping[str, Any]) -> Kind:
-    return (row["family"], row["model"], row["dataset"])
+def _kind(row: Mapping[str, Any]) -> Kind | None:
+    """The kind of a stored trial; None where its family is not plugged in any more, or has other fields now."""
+    try:
+        fields = json.loads(row["spec"]) | {"dataset": row["dataset"]}
+        return kind_of(registry.family(row["family"]).spec.model_validate(fields))
+    except (SpecError, ValidationError, ValueError, TypeError):
+        return None
 
 
 def _spread(items: list[str], count: int) -> list[str]:

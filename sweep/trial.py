@@ -9,6 +9,14 @@ from typing import Any, Literal
 
 from trainers.spec import TrialSpec
 
+#: Family, model, data set, and what else decides the time a sample takes.
+Kind = tuple[str, str, str, str]
+
+
+def kind_of(spec: TrialSpec) -> Kind:
+    """See :attr:`Trial.kind`."""
+    return (spec.family, spec.model, spec.dataset, spec.pace)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -35,9 +43,9 @@ class Trial:
         return self.spec.needs
 
     @property
-    def kind(self) -> tuple[str, str, str]:
-        """Trials of one kind differ in numbers only, so the time of one tells that of another."""
-        return (self.spec.family, self.spec.model, self.spec.dataset)
+    def kind(self) -> Kind:
+        """Trials of one kind take the same time a sample, so that of one tells that of another."""
+        return kind_of(self.spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,11 @@ class TrialSpec(Fields):
         """Samples between evaluations on the way; None for one at the end only. A family may say otherwise."""
         return None
 
+    @property
+    def pace(self) -> str:
+        """What decides the time a sample takes, beside family, model and data set: trials that agree tell each other's."""
+        return ""
+
 
 @cache
 def _neutral(model: type[BaseModel]) -> dict[str, Any]:

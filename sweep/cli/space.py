@@ -10,9 +10,10 @@ import typer
 
 from sweep.cli.options import DataOption, JsonOption, SetOption, SpacePath, WhereOption, data_root, load
 from sweep.cli.output import console, duration, emit, say, table
-from sweep.cost import Kind, cost, sample_rates
+from sweep.cost import cost, sample_rates
 from sweep.plan import Entry, Plan, make_plan, what_changed
 from sweep.store.store import Store, find
+from sweep.trial import Kind
 
 CHANGES_SHOWN = 4
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from sweep.driver.pace import Pace, pack_size
+from sweep.trial import Kind
 
 #: Expected times are averaged over so many trials at the head of a queue: enough to size a pack, cheap at any length.
 HEAD = 4096
@@ -27,7 +28,7 @@ class Task:
     """A trial to run. ``needs`` are ids that run in this sweep too and must be done first."""
 
     id: str
-    kind: tuple[str, str, str]
+    kind: Kind
     samples: int
     shape: Shape
     needs: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from sweep.plan import Entry, Plan, needed_first
 from sweep.revision import Revision
 from sweep.store import names
 from sweep.store.store import Store
+from sweep.trial import Kind
 from sweep.worker.job import Context, Job
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Run:
         store: Store,
         cluster: Cluster,
         context: Context,
-        rates: Mapping[tuple[str, str, str], float],
+        rates: Mapping[Kind, float],
         watch: Callable[[Settled], None] = lambda settled: None,
     ) -> None:
         self.plan, self.store, self.cluster, self.context = plan, store, cluster, context

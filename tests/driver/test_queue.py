@@ -12,7 +12,7 @@ from sweep.driver.pace import Pace
 from sweep.driver.queue import PackOrder, Queue, Settled, Shape, State, Task
 
 CPU = Shape(1, 0)
-KIND = ("toy", "noop", "toy")
+KIND = ("toy", "noop", "toy", "")
 
 
 def task(name: str, *needs: str, shape: Shape = CPU) -> Task:

@@ -80,6 +80,10 @@ class NetworkFields(TrialSpec):
         """Targets in the whole budget."""
         return self.samples * self.context
 
+    @property
+    def pace(self) -> str:
+        return f"{self.context} {self.precision}"
+
 
 class LanguageSpec(NetworkFields):
     """A language model. Inputs and targets are windows of the corpus; validation text stays clean.
