@@ -6,7 +6,6 @@ stands where, its target and its shift are read from counter-based streams by po
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,14 @@ from trainers.classifier.artifact import truth_probability
 from trainers.classifier.augment import crop, draws, pad
 from trainers.classifier.schedule import learning_rate
 from trainers.classifier.spec import ClassifierSpec, OptimiserSpec
-from trainers.classifier.state import FORMAT, check, copied, identity, load_optimiser, optimiser_state
-from trainers.errors import DivergedError, SpecError
+from trainers.classifier.state import FORMAT, check
+from trainers.device import repeatable, usable
+from trainers.errors import DivergedError
 from trainers.metrics import inversion, predictions
 from trainers.models import catalogue
 from trainers.noise.corruption import corruption
 from trainers.protocol import Artifact, Metric, NoiseLaw
+from trainers.state import copied, identity, load_optimiser, optimiser_state
 from trainers.streams import order
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class ClassifierTrainer:
         SpecError: the device cannot be used, or model, noise or augmentation do not fit the data.
         """
         self.spec, self.classes = spec, data.classes
-        self._device = _usable(device)
+        self._device = usable(device)
         shape = data.train_images.shape[1:]
         self._side: tuple[int, int] = (shape[1], shape[2])
         self._size = len(data.train_images)
@@ -132,7 +133,7 @@ class ClassifierTrainer:
             drawn = drawn.to(self._device)
         self._measured = None
         self._model.train()
-        with _repeatable(self._device):
+        with repeatable(self._device):
             for first in range(0, end - start, batch):
                 part = slice(first, min(first + batch, end - start))
                 images = self._images(at[part], None if drawn is None else drawn[part])
@@ -187,7 +188,7 @@ class ClassifierTrainer:
         if self._measured is None:
             images = self._test_images
             self._model.eval()
-            with torch.inference_mode(), _repeatable(self._device):
+            with torch.inference_mode(), repeatable(self._device):
                 starts = range(0, len(images), TEST_BATCH)
                 logits = torch.cat([self._model(images[first : first + TEST_BATCH]) for first in starts])
             if not bool(torch.isfinite(logits).all()):
@@ -231,18 +232,3 @@ def _moments(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], 
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
     deviation = images.std(axis=(0, 2, 3), dtype=np.float64)
     return mean, np.where(deviation > 0, deviation, 1.0)
-
-
-def _usable(device: str) -> torch.device:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SpecError("the device is cuda and torch sees none; run on cpu, or install torch for your GPU's driver")
-    if device not in ("cpu", "cuda"):
-        raise SpecError(f"the device is {device!r}; cpu and cuda are allowed")
-    return torch.device(device)
-
-
-def _repeatable(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """On a GPU, only kernels that give the same bits each time, and no choice of them by timing."""
-    if device.type == "cuda":
-        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-    return contextlib.nullcontext()
