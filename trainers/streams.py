@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 WORDS = 4  # 64-bit words in a Philox4x64 block
 _LAST_POSITION = 2**64  # the low word of the counter is the position; the other three stay 0
+_LAST_SIGNED = 2**63  # positions in int64 arrays
 _UNIT = 2.0**-53  # a float64 holds 53 bits below 1
 
 
@@ -33,6 +34,31 @@ def words(seed: int, purpose: str, start: int, count: int) -> npt.NDArray[np.uin
     counter = np.array([start, 0, 0, 0], dtype=np.uint64)
     generator = np.random.Philox(key=np.array(_key(seed, purpose), dtype=np.uint64), counter=counter)
     return generator.random_raw(count * WORDS).reshape(count, WORDS)
+
+
+def runs(seed: int, purpose: str, starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.uint64]:
+    """Blocks ``starts[i]`` to ``starts[i] + length - 1`` of the stream (seed, purpose) for each i, [n, length, 4].
+
+    ``words`` for many short stretches: one generator is set to each, which takes a tenth of the time of building one.
+
+    Raises:
+        ValueError: a negative start or length, or a position past 2**63.
+    """
+    if length < 0 or (len(starts) and (starts.min() < 0 or int(starts.max()) + length > _LAST_SIGNED)):
+        raise ValueError(
+            f"runs of {length} positions at {starts.min() if len(starts) else 0} and later lie outside the stream; "
+            "starts and length must be 0 or more and their sum at most 2**63"
+        )
+    found = np.empty((len(starts), length, WORDS), dtype=np.uint64)
+    generator = np.random.Philox(key=np.array(_key(seed, purpose), dtype=np.uint64))
+    state = generator.state
+    counter = state["state"]["counter"]
+    state["buffer_pos"] = WORDS  # the block that the buffer held is used up: the next one is of counter + 1
+    for row, start in enumerate(starts.astype(np.uint64)):
+        counter[:] = (start, 0, 0, 0)
+        generator.state = state
+        found[row] = generator.random_raw(length * WORDS).reshape(length, WORDS)
+    return found
 
 
 def uniforms(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
