@@ -19,6 +19,7 @@ from typing import Any
 from sweep.revision import source_digests
 from sweep.trial import Trial
 from trainers import registry
+from trainers.protocol import UNKNOWN_CLASSES
 
 #: Parts of a specification that change no parameter count.
 IRRELEVANT = ("noise", "seed", "batch", "budget", "optimiser", "schedule", "evaluation")
@@ -92,7 +93,9 @@ def _serve() -> None:
     for key, (family, fields) in json.load(sys.stdin).items():
         kind = registry.family(family)
         try:
-            answer[key] = kind.count_parameters(kind.spec.model_validate(fields))
+            spec = kind.spec.model_validate(fields)
+            known = registry.dataset(spec.dataset).classes != UNKNOWN_CLASSES  # or the data is not here to tell
+            answer[key] = kind.count_parameters(spec) if known else None
         except Exception as error:  # noqa: BLE001 - a plug-in's own fault: the plan shows a dash, the run will tell
             sys.stderr.write(f"{family}: {error!r}\n")
             answer[key] = None

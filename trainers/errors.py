@@ -19,3 +19,11 @@ class DivergedError(TrainerError):
 
 class StateError(TrainerError):
     """A state that was handed to ``load_state_dict`` belongs to another trainer or is damaged."""
+
+
+class SourceError(TrainerError):
+    """A text that is to be prepared, or how it is asked for, is not as it must be; nothing was changed."""
+
+
+class UnreachableError(TrainerError):
+    """What preparation needs from outside (a hub, a folder that another process holds) cannot be had now."""

@@ -118,6 +118,10 @@ class Family:
     materials: frozenset[str] = frozenset()
 
 
+#: ``Dataset.classes`` of users' own data that is not on this machine: nothing can be checked or counted by it.
+UNKNOWN_CLASSES = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """A named data set. ``load(root)`` reads it, ``digest(root)`` is a SHA-256 of its content as loaded.
@@ -142,6 +146,27 @@ class Dataset:
     present: Callable[[Path | None], bool]
     obtain: str
     source: str
+
+
+class DatasetMaker(Protocol):
+    """Makes data sets of users' own from the rest of a name: ``corpus/NAME`` is the maker ``corpus`` called with NAME.
+
+    ``version`` of what it makes follows from the content and is ``trainers.spec.ABSENT`` where there is none: the
+    content enters a trial's id, the name does not.
+    """
+
+    def __call__(self, rest: str) -> Dataset:
+        """Raises:
+        SpecError: no data can have that name.
+        """
+
+
+@runtime_checkable
+class ListingMaker(DatasetMaker, Protocol):
+    """A maker that knows what there is; ``sweep datasets`` then lists it."""
+
+    def names(self) -> Sequence[str]:
+        """What it can be called with and finds on this machine, sorted."""
 
 
 class NoiseLaw(Protocol):

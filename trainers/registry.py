@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from trainers.errors import SpecError
-from trainers.protocol import Dataset, Family, NoiseLaw
+from trainers.protocol import Dataset, DatasetMaker, Family, NoiseLaw
 
 GROUPS = {
     "trainer": "noisegrid.trainers",
@@ -38,8 +38,15 @@ def dataset(name: str) -> Dataset:
     """
     maker, slash, rest = name.partition("/")
     if slash:
-        return cast(Dataset, _load("data set maker", maker)(rest))
+        return dataset_maker(maker)(rest)
     return cast(Dataset, _load("data set", name))
+
+
+def dataset_maker(name: str) -> DatasetMaker:
+    """Raises:
+    SpecError: no such maker, or its plug-in cannot be imported.
+    """
+    return cast(DatasetMaker, _load("data set maker", name))
 
 
 def noise_law(name: str) -> NoiseLaw:

@@ -26,6 +26,9 @@ from pydantic import (
 )
 
 ID_DIGITS = 16
+
+#: Version of users' own data that is not on this machine; content has a hash.
+ABSENT = "absent"
 MAX_SEED = 2**32 - 1
 
 #: Bounds of what can be asked. Samples x (1 + r) stays below 2**63, as the store's columns need.
@@ -228,7 +231,7 @@ class TrialSpec(Fields):
 
     @property
     def pace(self) -> str:
-        """What decides the time a sample takes, beside family, model and data set: trials that agree tell each other's."""
+        """What decides the time a sample takes, beside family, model and data set: trials that agree share timings."""
         return ""
 
 
@@ -261,9 +264,13 @@ def _canonical(value: Any, dumped: Any) -> Any:
 
 
 def canonical_json(spec: TrialSpec, dataset_version: str) -> str:
-    """The text whose hash is the trial's id: sorted keys, exact ratios, named data by name and version."""
+    """The text whose hash is the trial's id: sorted keys, exact ratios, named data by name and version.
+
+    Data of users' own (``maker/NAME``) enters by its maker and content, not by the name it has on this machine.
+    """
     fields = _canonical(spec, spec.model_dump(mode="json"))
-    fields["dataset"] = f"{spec.dataset}@{dataset_version}"
+    name = spec.dataset if dataset_version == ABSENT else spec.dataset.partition("/")[0]
+    fields["dataset"] = f"{name}@{dataset_version}"
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 

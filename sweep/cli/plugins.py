@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -14,7 +15,8 @@ from sweep.cli.options import DataOption, JsonOption, data_root
 from sweep.cli.output import emit, say, table
 from sweep.space.vocabulary import dotted_fields
 from trainers import registry
-from trainers.errors import SpecError
+from trainers.errors import SpecError, TrainerError
+from trainers.protocol import ListingMaker
 
 
 def register(app: typer.Typer) -> None:
@@ -49,33 +51,54 @@ def datasets_command(data: DataOption = None, json: JsonOption = False) -> None:
     """Data sets: what they hold, and whether they are on this machine or how to get them."""
     root = data_root(data)
     rows: list[dict[str, Any]] = []
-    for name in registry.names("data set"):
-        found = registry.dataset(name)
-        present = found.present(root)
-        rows.append(
-            {
-                "name": name,
-                "version": found.version,
-                "kind": found.kind,
-                "classes": found.classes,
-                "shape": list(found.shape),
-                "train": found.train_size,
-                "test": found.test_size,
-                "present": present,
-                "obtain": None if present else found.obtain,
-                "source": found.source,
-                "about": found.about,
-            }
-        )
+    broken = []
+    names = registry.names("data set")
+    for maker in registry.names("data set maker"):
+        try:
+            made = registry.dataset_maker(maker)
+        except SpecError as error:
+            broken.append(str(error))
+        else:
+            names += [f"{maker}/{rest}" for rest in made.names()] if isinstance(made, ListingMaker) else []
+    for name in names:
+        try:
+            rows.append(_dataset(name, root))
+        except TrainerError as error:  # one that cannot be imported, or is damaged, hides no other
+            broken.append(str(error))
     if json:
-        emit({"datasets": rows})
+        emit({"datasets": rows, "broken": broken})
         return
     cells = [
         [r["name"], r["kind"], str(r["classes"]), " x ".join(str(side) for side in r["shape"])]
-        + [f"{r['train']:,}", f"{r['test']:,}", "present" if r["present"] else str(r["obtain"])]
+        + [_size(r["train"]), _size(r["test"]), "present" if r["present"] else str(r["obtain"])]
         for r in rows
     ]
     table(["data set", "kind", "classes", "shape", "train", "test", "on this machine"], cells, right={2, 4, 5})
+    for problem in broken:
+        say(problem)
+
+
+def _dataset(name: str, root: Path | None) -> dict[str, Any]:
+    found = registry.dataset(name)
+    present = found.present(root)
+    return {
+        "name": name,
+        "version": found.version,
+        "kind": found.kind,
+        "classes": found.classes,
+        "shape": list(found.shape),
+        "train": found.train_size,
+        "test": found.test_size,
+        "present": present,
+        "obtain": None if present else found.obtain,
+        "source": found.source,
+        "about": found.about,
+    }
+
+
+def _size(size: int | None) -> str:
+    """Images or tokens; a dash where they depend on the machine's own text."""
+    return "-" if size is None else f"{size:,}"
 
 
 def _about(law: str) -> str:
