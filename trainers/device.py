@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 
@@ -41,15 +42,16 @@ def repeatable(device: torch.device, *, attention: bool = False) -> Iterator[Non
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             yield
         return
+    deterministic = cast(Any, torch.utils.deterministic)  # a module whose class is swapped as it is imported
     os.environ.setdefault(*WORKSPACE)
-    before, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    before, filled = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        deterministic.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before)
 
 

@@ -135,6 +135,17 @@ def flops_a_token(network: Network) -> float:
     return 6.0 * (trainable(model) - positions) + gpt2.attention_flops(network.model, network.context)
 
 
+def layers_and_width(network: Network) -> tuple[int, int]:
+    """Layers, and numbers in the state of a token."""
+    from trainers.models import gpt2, lstm
+
+    if network.model in gpt2.SIZES:
+        size = gpt2.SIZES[network.model]
+        return size.layers, size.width
+    other = lstm.SIZES[network.model]
+    return other.layers, other.width
+
+
 def _empty(network: Network) -> nn.Module:
     from trainers.models import gpt2, lstm
 

@@ -1,0 +1,116 @@
+"""A language model measured on clean text, chunk by chunk: [N, vocabulary] is never in memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from trainers.datasets.text.corpus import Tokens
+from trainers.device import autocast
+from trainers.language.windows import Starts, gather
+from trainers.models.language import LanguageModel
+
+#: Tokens a forward pass; fixed, since the last bits of a product may depend on the batch.
+TOKENS_AT_ONCE = 8192
+#: Numbers of float64 at once, rows x vocabulary: 64 MB an array.
+NUMBERS_AT_ONCE = 8_000_000
+
+Numbers = npt.NDArray[np.float64]
+#: Log-probabilities [n, classes], float64 and summing to 1, and true classes [n], to p(truth) [n] of the prediction
+#: with the channel inverted, and whether it lies on the simplex's boundary [n].
+Invert = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Validation targets, [N] each, and what the model says of them.
+
+    ``nll`` is -ln p(truth) in nats, over all outputs; ``p_previous`` = p(truth - 1 mod classes). ``inverted`` is the
+    probability of the truth after the channel was inverted; None, as ``boundary``, where that has no value.
+    """
+
+    truth: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    window: npt.NDArray[np.int64]
+    nll: Numbers
+    p_previous: Numbers
+    inverted: Numbers | None
+    boundary: npt.NDArray[np.bool_] | None
+
+    @property
+    def p_truth(self) -> Numbers:
+        return np.exp(-self.nll)
+
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.nll).all())
+
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics that follow from single targets; perplexity is None where it is beyond a float64."""
+        nll = float(self.nll.mean())
+        inverted = None if self.inverted is None else float(-np.log(self.inverted).mean())
+        return {
+            "test_nll": nll,
+            "perplexity": float(np.exp(nll)) if nll < 700 else None,  # e^709 is the largest
+            "top1": float((self.predicted == self.truth).mean()),
+            "sampled_accuracy": float(self.p_truth.mean()),
+            "channel_inverted_nll": inverted,
+            "inversion_boundary_share": None if self.boundary is None else float(self.boundary.mean()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What is needed to run a model over windows of ``tokens``."""
+
+    tokens: Tokens
+    context: int
+    classes: int
+    precision: str
+    device: torch.device
+
+    def measure(self, model: nn.Module, starts: Starts, invert: Invert | None) -> Measured:
+        """All targets of the windows that begin at ``starts``."""
+        parts: list[list[npt.NDArray[np.generic]]] = []
+        for logits, truth in self._chunks(model, starts):
+            log_p = logits.double().log_softmax(-1)
+            previous = log_p.gather(1, (truth - 1).remainder(self.classes)[:, None])[:, 0].exp()
+            nll = -log_p.gather(1, truth[:, None])[:, 0]
+            found = [truth, log_p.argmax(-1), nll, previous]
+            if invert is not None:
+                found += invert(self._over_classes(log_p), truth)
+            parts.append([one.cpu().numpy() for one in found])
+        truths, predicted, nlls, previous_, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
+        window = np.repeat(np.arange(len(starts)), self.context)
+        inverted, boundary = rest or (None, None)
+        return Measured(truths, predicted, window, nlls, previous_, inverted, boundary)
+
+    def mean_nll(self, model: nn.Module, starts: Starts) -> float:
+        """Mean of -ln p(truth) over the windows, nats."""
+        total = 0.0
+        for logits, truth in self._chunks(model, starts):
+            total += torch.nn.functional.cross_entropy(logits.double(), truth, reduction="sum").item()
+        return total / (len(starts) * self.context)
+
+    def _over_classes(self, log_p: torch.Tensor) -> torch.Tensor:
+        """Without outputs that the data has no token for; what is left sums to 1 again."""
+        return log_p if log_p.shape[1] == self.classes else log_p[:, : self.classes].log_softmax(-1)
+
+    @torch.inference_mode()
+    def _chunks(self, model: nn.Module, starts: Starts) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Logits [n, outputs], float32, and truth [n], in order. The output layer is in float32 in any precision."""
+        network: LanguageModel = model  # type: ignore[assignment]
+        sequences = max(1, TOKENS_AT_ONCE // self.context)
+        rows = max(1, NUMBERS_AT_ONCE // network.lm_head.out_features)
+        for first in range(0, len(starts), sequences):
+            windows = torch.from_numpy(gather(self.tokens, starts[first : first + sequences], self.context))
+            windows = windows.to(self.device)
+            with autocast(self.precision, self.device):
+                states = network.hidden(windows[:, :-1])
+            states, truth = states.flatten(0, 1).float(), windows[:, 1:].flatten()
+            for row in range(0, len(states), rows):
+                yield network.lm_head(states[row : row + rows]), truth[row : row + rows]
