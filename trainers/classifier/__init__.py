@@ -40,7 +40,7 @@ def build(
         raise SpecError(f"a classifier is built from a ClassifierSpec; this is a {type(spec).__name__}")
     if needs:
         raise SpecError(f"a classifier needs no other trial; roles {', '.join(needs)} were given. Remove 'needs'.")
-    return ClassifierTrainer(spec, data, device, registry.noise_law(spec.noise.law))
+    return ClassifierTrainer(spec, data, device)
 
 
 def count_parameters(spec: TrialSpec) -> int:
@@ -78,4 +78,5 @@ FAMILY = Family(
     sources=("trainers.classifier.trainer",),
     metrics=METRICS,
     check=check,
+    materials=frozenset({"frequencies"}),
 )

@@ -24,7 +24,7 @@ from trainers.errors import DivergedError
 from trainers.metrics import inversion, predictions
 from trainers.models import catalogue
 from trainers.noise.corruption import corruption
-from trainers.protocol import Artifact, Metric, NoiseLaw
+from trainers.protocol import Artifact, Metric
 from trainers.state import copied, identity, load_optimiser, optimiser_state
 from trainers.streams import order
 
@@ -63,7 +63,7 @@ def optimiser_for(spec: OptimiserSpec, parameters: list[torch.nn.Parameter]) -> 
 class ClassifierTrainer:
     """One classifier in training; see :class:`trainers.protocol.Trainer`."""
 
-    def __init__(self, spec: ClassifierSpec, data: Images, device: str, law: NoiseLaw) -> None:
+    def __init__(self, spec: ClassifierSpec, data: Images, device: str) -> None:
         """Raises:
         SpecError: the device cannot be used, or model, noise or augmentation do not fit the data.
         """
@@ -74,7 +74,7 @@ class ClassifierTrainer:
         self._size = len(data.train_images)
         self._corruption = corruption(spec.noise, data.classes, spec.seed, data.train_labels)
         self._truth, self._test_labels = data.train_labels, data.test_labels
-        self._channel = law.channel(spec.noise, data.classes)
+        self._channel = self._corruption.law.channel(spec.noise, data.classes)
         self._train_images = torch.from_numpy(standardised(data.train_images, data.train_images)).to(self._device)
         self._test_images = torch.from_numpy(standardised(data.train_images, data.test_images)).to(self._device)
         if spec.augment != "none":

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.errors import SpecError
+from trainers.noise.material import bound
 from trainers.protocol import NoiseLaw
 from trainers.registry import noise_law
 from trainers.spec import NoiseSpec
@@ -22,8 +23,8 @@ Labels = npt.NDArray[np.int64]
 class Corruption:
     """The targets that a run trains on. Built by :func:`corruption`; holds no random state.
 
-    ``table`` is [N], the target of each example, where an example keeps its target (frozen or clean); None where the
-    target is drawn at each access.
+    ``law`` is bound to its material where it has one. ``table`` is [N], the target of each example, where an example
+    keeps its target (frozen or clean); None where the target is drawn at each access.
     """
 
     noise: NoiseSpec
@@ -42,13 +43,14 @@ class Corruption:
 
 
 def corruption(noise: NoiseSpec, classes: int, seed: int, truth: Labels) -> Corruption:
-    """The noise of one run over the true classes ``truth`` [N].
+    """The noise of one run over the true classes ``truth`` [N], whose frequencies a law may be bound to.
 
     ``fresh`` noise is keyed by (seed, position in the stream), ``frozen`` by (seed, example). Neither the batch nor
     the ratio is in the key: cells of one seed meet the same draws, and noise is nested over the ratio.
 
     Raises:
-        SpecError: the law does not exist or does not fit, or a class lies outside 0 to ``classes - 1``.
+        SpecError: the law does not exist, does not fit or needs what classes do not have, or a class lies outside 0 to
+            ``classes - 1``.
     """
     law = noise_law(noise.law)
     law.check(noise, classes)
@@ -63,6 +65,7 @@ def corruption(noise: NoiseSpec, classes: int, seed: int, truth: Labels) -> Corr
         )
     clean = truth.astype(np.int64)  # a copy, so that nothing done to the caller's array reaches the run
     clean.flags.writeable = False
+    law = bound(law, noise, {"frequencies": lambda: np.bincount(clean, minlength=classes)})
     table: Labels | None = None
     if noise.ratio == 0:
         table = clean

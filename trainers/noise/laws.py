@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.errors import SpecError
+from trainers.noise.channel import Channel, Dense, Mapped, Uniform
 from trainers.spec import NoiseSpec
 from trainers.streams import WORDS, uniforms
 
@@ -28,12 +29,14 @@ class ClassLaw:
     """A law on classes: ``replace(labels, v, map, classes)`` draws, ``weights(map, classes)`` is its W.
 
     W[k, y] is the probability that a redrawn target of truth k becomes y, [classes, classes], rows sum to 1.
+    ``parts(e, map, classes)`` is T without a matrix of that size; it may be None, for a W that has no structure.
     """
 
     name: str
     about: str
     replace: Callable[[Labels, Matrix, Map | None, int], Labels]
     weights: Callable[[Map | None, int], Matrix]
+    parts: Callable[[float, Map | None, int], Channel | None] = lambda e, mapping, classes: None
     takes_map: bool = False
 
     def check(self, noise: NoiseSpec, classes: int) -> None:
@@ -44,18 +47,10 @@ class ClassLaw:
         """
         if noise.ratio == 0:
             return
-        if classes < 2:
-            raise SpecError(
-                f"noise law {self.name!r} needs at least 2 classes and the data set has {classes}: "
-                "there is no wrong class to go to. Choose a data set with more classes."
-            )
         if not self.takes_map:
-            if noise.map is not None:
-                raise SpecError(
-                    f"noise.map is given and noise law {self.name!r} takes none. Remove noise.map, "
-                    "or set noise.law to 'confusion'."
-                )
+            check_no_map(self.name, noise, classes)
             return
+        check_classes(self.name, classes)
         if noise.map is None:
             raise SpecError(
                 f"noise law {self.name!r} needs noise.map: for each of the {classes} classes either a class "
@@ -87,6 +82,35 @@ class ClassLaw:
         channel: Matrix = float(1 - e) * np.eye(classes) + float(e) * self.weights(noise.map, classes)
         return channel
 
+    def structured(self, noise: NoiseSpec, classes: int) -> Channel:
+        """The same T by its parts; see :mod:`trainers.noise.channel`."""
+        if noise.ratio == 0:
+            return Uniform(classes, 1.0, 0.0)
+        found = self.parts(float(noise.rate), noise.map, classes)
+        return Dense(self.channel(noise, classes)) if found is None else found
+
+
+def check_classes(name: str, classes: int) -> None:
+    """Raises:
+    SpecError: fewer than two classes.
+    """
+    if classes < 2:
+        raise SpecError(
+            f"noise law {name!r} needs at least 2 classes and the data set has {classes}: "
+            "there is no wrong class to go to. Choose a data set with more classes."
+        )
+
+
+def check_no_map(name: str, noise: NoiseSpec, classes: int) -> None:
+    """Raises:
+    SpecError: fewer than two classes, or a map where the law ``name`` takes none.
+    """
+    check_classes(name, classes)
+    if noise.map is not None:
+        raise SpecError(
+            f"noise.map is given and noise law {name!r} takes none. Remove noise.map, or set noise.law to 'confusion'."
+        )
+
 
 def _any_wrong(labels: Labels, v: Matrix, _map: Map | None, classes: int) -> Labels:
     # A step of 1 to n - 1 round the circle of classes. v <= 1 - 2**-53, and its product with a whole number m stays
@@ -103,6 +127,9 @@ def _next(labels: Labels, _v: Matrix, _map: Map | None, classes: int) -> Labels:
 
 
 def _mapped(labels: Labels, v: Matrix, mapping: Map | None, classes: int) -> Labels:
+    whole = _whole(mapping)
+    if whole is not None:
+        return whole[labels]
     cumulative = _cumulative(mapping, classes)
     targets = np.empty_like(labels)
     for truth in np.unique(labels):
@@ -125,15 +152,44 @@ def _next_weights(_map: Map | None, classes: int) -> Matrix:
 
 
 def _map_weights(mapping: Map | None, classes: int) -> Matrix:
+    whole = _whole(mapping)
+    if whole is not None:
+        return np.eye(classes)[whole]
+    rows = np.array(mapping, dtype=np.float64)
+    # By the row's largest first: weights near the top of the range would overflow in their sum.
+    rows = rows / rows.max(axis=1, keepdims=True)
+    weights: Matrix = rows / rows.sum(axis=1, keepdims=True)
+    return weights
+
+
+@lru_cache(maxsize=8)
+def _whole(mapping: Map | None) -> Labels | None:
+    """A map of whole numbers as an array [classes], read-only; None for one of rows."""
     if mapping is None:
         raise ValueError("the law needs a map; call check() first")
     if isinstance(mapping[0], tuple):
-        rows = np.array(mapping, dtype=np.float64)
-        # By the row's largest first: weights near the top of the range would overflow in their sum.
-        rows = rows / rows.max(axis=1, keepdims=True)
-        weights: Matrix = rows / rows.sum(axis=1, keepdims=True)
-        return weights
-    return np.eye(classes)[np.array(mapping, dtype=np.int64)]
+        return None
+    found = np.array(mapping, dtype=np.int64)
+    found.flags.writeable = False
+    return found
+
+
+def _wrong_parts(e: float, _map: Map | None, classes: int) -> Channel:
+    b = e / (classes - 1)
+    return Uniform(classes, 1 - e - b, b)
+
+
+def _all_parts(e: float, _map: Map | None, classes: int) -> Channel:
+    return Uniform(classes, 1 - e, e / classes)
+
+
+def _next_parts(e: float, _map: Map | None, classes: int) -> Channel:
+    return Mapped(e, _next(np.arange(classes), np.empty(0), None, classes))
+
+
+def _map_parts(e: float, mapping: Map | None, _classes: int) -> Channel | None:
+    whole = _whole(mapping)
+    return None if whole is None else Mapped(e, whole)
 
 
 @lru_cache(maxsize=8)
@@ -153,13 +209,17 @@ def _check_map(mapping: Map, classes: int) -> None:
             f"noise.map has {len(mapping)} entries and the data set {classes} classes; give one entry a class, "
             "in the order of the classes."
         )
+    clean = True
     for truth in range(classes):
         entry = mapping[truth]
         if isinstance(entry, tuple):
             _check_row(truth, entry, classes)
+            clean = clean and not any(weight for target, weight in enumerate(entry) if target != truth)
         elif not 0 <= entry < classes:
             raise SpecError(f"noise.map sends class {truth} to {entry}; a class from 0 to {classes - 1} is allowed.")
-    if np.array_equal(_map_weights(mapping, classes), np.eye(classes)):
+        else:
+            clean = clean and entry == truth
+    if clean:
         raise SpecError(
             "noise.map sends every class to itself, so no target would become wrong. "
             "Send at least one class elsewhere, or set noise.ratio to 0 with another law."
@@ -187,23 +247,27 @@ UNIFORM_WRONG = ClassLaw(
     "a redrawn target is uniform over the n-1 wrong classes: true error e",
     _any_wrong,
     _wrong_weights,
+    _wrong_parts,
 )
 UNIFORM_ALL = ClassLaw(
     "uniform_all",
     "a redrawn target is uniform over all n classes and may hit the truth: true error e (n-1)/n",
     _any_class,
     _all_weights,
+    _all_parts,
 )
 NEXT_CLASS = ClassLaw(
     "next_class",
     "a redrawn target is the class after the true one, the last wraps to the first: true error e",
     _next,
     _next_weights,
+    _next_parts,
 )
 CONFUSION = ClassLaw(
     "confusion",
     "a redrawn target follows noise.map: a class for each class, or a row of weights for each class",
     _mapped,
     _map_weights,
+    _map_parts,
     takes_map=True,
 )
