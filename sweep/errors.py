@@ -33,3 +33,9 @@ class ClusterError(SweepError):
     """Ray cannot be reached or started, or has not what the trials ask for."""
 
     exit_code = 3
+
+
+class PrepareError(SweepError):
+    """A corpus cannot be prepared now: the hub does not answer, the disk is full, another process is at it."""
+
+    exit_code = 3

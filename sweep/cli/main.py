@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli import machine, plugins, report, results, run, space, upkeep
+from sweep.cli import machine, plugins, prepare, report, results, run, space, upkeep
 from sweep.cli.output import complain
 from sweep.errors import SweepError
 from trainers.errors import TrainerError
@@ -47,7 +47,7 @@ def _root(
     pass
 
 
-for module in (space, run, results, upkeep, report, plugins, machine):
+for module in (space, run, results, upkeep, report, plugins, prepare, machine):
     module.register(app)
 
 #: The base of typer's own complaints about options; the class moved between releases.

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.datasets.root import cache_folder
+from trainers.datasets.text.bpe import END_OF_TEXT, separator_id, train_bpe
 from trainers.datasets.text.corpus import Corpus
 from trainers.datasets.text.folder import TOKENIZER, Record, is_there, open_corpus, sync_folder, verified, write_durably
 from trainers.datasets.text.split import split_of
 from trainers.datasets.text.standard_library import documentation, source_code
 from trainers.datasets.text.tokenizer import read_engine
-from trainers.datasets.text.vocabularies import END_OF_TEXT, separator_id, train_bpe
 from trainers.datasets.text.writer import CorpusWriter
 from trainers.errors import DataMissingError
 from trainers.protocol import Dataset

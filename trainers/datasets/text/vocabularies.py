@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainers.datasets.text.tokenizer import bare
+from trainers.datasets.text.bpe import END_OF_TEXT
+from trainers.datasets.text.tokenizer import bare, read_engine
 from trainers.errors import SourceError, UnreachableError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Engine
 
-END_OF_TEXT = "<|endoftext|>"
-#: What ends a document in tokenizers that people bring, the most telling first.
-SEPARATORS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "[SEP]")
 BYTES = 256  # a byte-level vocabulary begins with every byte
 FEWEST, MOST = BYTES + 1, 1_000_000
 GPT2 = "gpt2"
+PYTHON_DOCS = "python-docs"
 _OWN = re.compile(r"bpe:([0-9]{1,7})")
 _PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 
@@ -45,39 +42,23 @@ def own_size(choice: str) -> int | None:
     return size
 
 
-def train_bpe(texts: Iterable[str], size: int) -> Engine:
-    """A byte-level BPE of exactly ``size`` tokens; ``<|endoftext|>`` is 0. The same texts give the same tokenizer.
+def described(choice: str, data: Path) -> str:
+    """``choice`` as a text that tells its tokenizer from any other; a file of the same name may hold another later.
 
     Raises:
-        SourceError: the texts have too few different parts for so many tokens.
+        SourceError: as :func:`existing`.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    engine = Tokenizer(models.BPE())
-    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    engine.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        show_progress=False,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )
-    with _one_thread():
-        engine.train_from_iterator(texts, trainer)
-    found = engine.get_vocab_size()
-    if found != size:
-        raise SourceError(
-            f"the text yields {found:,} tokens, no more parts of words occur twice in it; "
-            f"{size:,} were asked for. Use --tokenizer bpe:{found} or a smaller one"
-        )
-    return bare(engine)
+    if choice == GPT2:  # one for all times, and the network need not be asked
+        return GPT2
+    digest = hashlib.sha256(existing(choice, data).to_str().encode()).hexdigest()
+    return f"{choice} (SHA-256 {digest[:16]})"
 
 
 def existing(choice: str, data: Path) -> Engine:
     """The tokenizer that ``choice`` names: ``gpt2``, a ``tokenizer.json``, or a folder with one or with GPT-2's pair.
 
-    ``gpt2`` is looked for in the folder ``gpt2`` of ``data`` first, then on the hub.
+    ``python-docs`` is that of the embedded corpora. ``gpt2`` is looked for in the folder ``gpt2`` of ``data`` first,
+    then on the hub.
 
     Raises:
         SourceError: there is no such file, or it holds no tokenizer.
@@ -88,34 +69,16 @@ def existing(choice: str, data: Path) -> Engine:
         if (data / GPT2).is_dir():
             return bare(_of_folder(data / GPT2))
         return bare(_of_hub(data))
+    if choice == PYTHON_DOCS and not path.exists():
+        return _of_python_docs()
     if path.is_dir():
         return bare(_of_folder(path))
     if path.is_file():
         return bare(_of_file(path))
     raise SourceError(
-        f"--tokenizer {choice!r}: no such file or folder. Give bpe:N, gpt2, a tokenizer.json, or a folder with one or "
-        "with vocab.json and merges.txt"
+        f"--tokenizer {choice!r}: no such file or folder. Give bpe:N, gpt2, python-docs, a tokenizer.json, or a "
+        "folder with one or with vocab.json and merges.txt"
     )
-
-
-def separator_id(engine: Engine, asked: str | None) -> int:
-    """The id of the token that ends each document: that of ``asked``, else of the first of ``SEPARATORS`` there is.
-
-    Raises:
-        SourceError: the tokenizer has no such token.
-    """
-    for token in (asked,) if asked is not None else SEPARATORS:
-        found = engine.token_to_id(token)
-        if found is not None:
-            return int(found)
-    if asked is not None:
-        raise SourceError(f"--separator {asked!r}: the tokenizer has no such token")
-    raise SourceError(f"the tokenizer has none of {', '.join(SEPARATORS)} to end a document; name one with --separator")
-
-
-def vocabulary_of(engine: Engine) -> int:
-    """Ids lie below this: the largest one plus 1, which gaps may raise above the number of tokens."""
-    return max(engine.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
 
 def _of_file(path: Path) -> Engine:
@@ -153,6 +116,14 @@ def _of_pair(vocabulary: Path, merges: Path) -> Engine:
     return engine
 
 
+def _of_python_docs() -> Engine:
+    from trainers.datasets.text.embedded import DOCS
+    from trainers.datasets.text.folder import TOKENIZER
+
+    DOCS.digest()  # builds it where it was not
+    return read_engine(DOCS.folder / TOKENIZER)
+
+
 def _of_hub(data: Path) -> Engine:
     from tokenizers import Tokenizer
 
@@ -163,18 +134,3 @@ def _of_hub(data: Path) -> Engine:
             f"--tokenizer gpt2: the hub does not give it ({type(error).__name__}). Try again with a network, or put "
             f"its vocab.json and merges.txt into {data / GPT2}"
         ) from error
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The library's threads kept to one: training is short, and workers share the machine."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -1,0 +1,253 @@
+"""``sweep prepare``: text of your own, or from a hub, as a corpus that grids can name."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import DataOption
+from sweep.cli.output import console, say
+from sweep.errors import BadInputError, PrepareError
+from trainers import registry
+from trainers.datasets.root import data_folder
+
+if TYPE_CHECKING:
+    from trainers.datasets.text.folder import Record
+    from trainers.datasets.text.prepare import Asked, Progress
+
+OPENWEBTEXT = "openwebtext"
+OPENWEBTEXT_SOURCE = "hf:Skylion007/openwebtext"
+#: The validation share of documents; that of OpenWebText is the one of the original, 0.0005 (nanoGPT's prepare.py).
+SHARE, OPENWEBTEXT_SHARE = "0.05", "0.0005"
+OWN_TOKENIZER = "bpe:2048"
+LINE_SECONDS = 30.0  # between plain lines where there is no terminal
+DAMAGED = 3
+
+
+def register(app: typer.Typer) -> None:
+    app.command("prepare")(prepare_command)
+
+
+def prepare_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="'openwebtext', or a name that you give to your text.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="A file or folder of .txt, .md, .json, .jsonl, .parquet; or hf:NAME[:CONFIG], of datasets' hub or "
+            "a local folder that it reads."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="bpe:N trains a byte-level one of N tokens on the text (default bpe:2048); gpt2; python-docs; or a "
+            "tokenizer.json, or a folder with one or with vocab.json and merges.txt."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="FRACTION", help="Share of the documents for validation (default 0.05).")
+    ] = None,
+    field: Annotated[str, typer.Option(help="The column of the text in JSON, Parquet and data sets.")] = "text",
+    separator: Annotated[
+        str | None, typer.Option(help="The token that ends a document, where the tokenizer's own is not found.")
+    ] = None,
+    data: DataOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Hash what was prepared again, and prepare nothing.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever is there.")] = False,
+) -> None:
+    """Turn text into a corpus: 'dataset: corpus/NAME' in a grid. Stopped at any time, the same command goes on."""
+    from trainers.datasets.text.local import NAME
+
+    root = (data if data is not None else data_folder()).absolute()
+    if name in registry.names("data set") and name != OPENWEBTEXT:
+        _embedded(name, root)
+        return
+    if not NAME.fullmatch(name):
+        raise BadInputError(f"NAME {name!r}: lower-case letters, digits, _ and - are allowed, at most 64, such as mine")
+    with _troubles(root / name):
+        if check:
+            _check(name, root / name)
+        else:
+            _prepare(name, source, tokenizer, split, field, separator, root, restart=restart)
+
+
+def _prepare(
+    name: str,
+    source: str | None,
+    tokenizer: str | None,
+    split: str | None,
+    field: str,
+    separator: str | None,
+    root: Path,
+    *,
+    restart: bool,
+) -> None:
+    from trainers.datasets.text.folder import is_there, read_record
+    from trainers.datasets.text.prepare import prepare
+
+    folder = root / name
+    if source is None and name != OPENWEBTEXT:
+        if not is_there(folder):
+            raise BadInputError(
+                f"there is no corpus {name!r} in {root} yet: give its text with --source FILE, FOLDER or hf:NAME"
+            )
+        if tokenizer is None and split is None and separator is None and not restart:
+            _there(name, read_record(name, folder, "begin anew with --restart"), folder)
+            return
+        raise BadInputError(f"{folder} is prepared; to prepare it otherwise give --source as well, and --restart")
+    asked = _asked(name, source, tokenizer, split, field, separator, root)
+    with _shown() as tell:
+        done = prepare(asked, restart=restart, tell=tell)
+    if done.did == "there":
+        _there(name, done.record, folder)
+        return
+    say(f"{name}: {_sizes(done.record)}; in {folder}")
+    known = name if name == OPENWEBTEXT else f"corpus/{name}"
+    say(f"`dataset: {known}` in a grid names it" + (f" (with --data {shlex.quote(str(root))})" if _apart(root) else ""))
+
+
+def _asked(
+    name: str,
+    source: str | None,
+    tokenizer: str | None,
+    split: str | None,
+    field: str,
+    separator: str | None,
+    root: Path,
+) -> Asked:
+    """What the options ask for, checked as far as that goes without reading the text."""
+    from trainers.datasets.text.hub import PREFIX, Hub
+    from trainers.datasets.text.local import GPT2_VOCABULARY
+    from trainers.datasets.text.prepare import Asked
+    from trainers.datasets.text.sources import Files
+    from trainers.datasets.text.vocabularies import described, existing, own_size
+
+    share = _share(split or (OPENWEBTEXT_SHARE if name == OPENWEBTEXT else SHARE))
+    given = source or OPENWEBTEXT_SOURCE
+    read = Hub(given, field) if given.startswith(PREFIX) else Files(Path(given), field)
+    choice = tokenizer or ("gpt2" if name == OPENWEBTEXT else OWN_TOKENIZER)
+    own = own_size(choice) is not None
+    return Asked(
+        name=name,
+        folder=root / name,
+        source=read,
+        tokenizer=choice if own else described(choice, root),
+        split=share,
+        separator=separator,
+        engine=None if own else lambda: existing(choice, root),
+        vocabulary=GPT2_VOCABULARY if name == OPENWEBTEXT else None,
+    )
+
+
+def _share(text: str) -> Fraction:
+    if re.fullmatch(r"[0-9]{0,20}\.?[0-9]{1,20}(/[0-9]{1,20})?", text) and not re.search(r"/0*$", text):
+        numerator, _, denominator = text.partition("/")
+        share = Fraction(numerator) / Fraction(denominator or 1)
+        if 0 < share < 1:
+            return share
+    raise BadInputError(f"--split {text!r}: a fraction between 0 and 1 is expected, such as 0.05 or 1/20")
+
+
+def _embedded(name: str, root: Path) -> None:
+    """Data that packages or Python carry: built now where it is to be built at all."""
+    found = registry.dataset(name)
+    found.digest(root)
+    say(f"{name} is there: it needs no preparation")
+
+
+def _there(name: str, record: Record, folder: Path) -> None:
+    say(f"{name} is prepared already, nothing to do: {_sizes(record)}; in {folder}")
+
+
+def _sizes(record: Record) -> str:
+    tokens, documents = record.tokens, record.documents
+    return (
+        f"{tokens['train']:,} tokens of {documents['train']:,} documents to train on, {tokens['validation']:,} of "
+        f"{documents['validation']:,} for validation, vocabulary {record.vocabulary:,}, content {record.digest[:16]}"
+    )
+
+
+def _check(name: str, folder: Path) -> None:
+    from trainers.datasets.text.folder import damages, read_record
+
+    record = read_record(name, folder, f"`sweep prepare {name}` prepares it")
+    found = damages(folder, record, whole=True)
+    if found:
+        say(f"{folder} is damaged: {'; '.join(found)}. Prepare it anew with --restart")
+        raise typer.Exit(DAMAGED)
+    say(f"{folder}: every file is as it was prepared; {_sizes(record)}")
+
+
+def _apart(root: Path) -> bool:
+    """Whether other commands look for data elsewhere, unless they are told."""
+    return root != data_folder().absolute()
+
+
+@contextmanager
+def _troubles(folder: Path) -> Iterator[None]:
+    from trainers.errors import UnreachableError
+
+    try:
+        yield
+    except UnreachableError as error:
+        raise PrepareError(str(error)) from error
+    except OSError as error:
+        raise PrepareError(
+            f"{folder} cannot be written: {error.strerror or error}. Make room or choose another folder with --data; "
+            "the same command goes on where it was"
+        ) from error
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line now and then anywhere else; both on standard error."""
+    if not console().is_terminal or console().is_dumb_terminal:
+        yield _Lines()
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console(), transient=True) as bars:
+        task = bars.add_task("reading", total=None, said="")
+
+        def tell(progress: Progress) -> None:
+            bars.update(
+                task,
+                description=_PHASES[progress.phase],
+                total=progress.total or None,
+                completed=progress.bytes,
+                said=_said(progress),
+            )
+
+        yield tell
+
+
+_PHASES = {"tokenizer": "sampling text for the tokenizer", "text": "tokenising"}
+
+
+def _said(progress: Progress) -> str:
+    read = f", {progress.bytes / 1e6:,.0f} of {progress.total / 1e6:,.0f} MB" if progress.total else ""
+    return f"{progress.documents:,} documents{read}, {progress.tokens:,} tokens"
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if self._last == -math.inf:
+            self._last = now  # what is done within seconds needs no line
+        elif now - self._last >= LINE_SECONDS:
+            self._last = now
+            say(f"{_PHASES[progress.phase]}: {_said(progress)}")

@@ -1,0 +1,74 @@
+"""The folder in which a corpus is prepared: held by one process, and given its name when it is whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trainers.datasets.text.folder import FILES, RECORD, is_there, sync_folder
+from trainers.errors import SourceError, UnreachableError
+
+JOURNAL, LOCK = "journal.json", "lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """``NAME.partial`` beside ``folder``, made where it is not there, held against other processes meanwhile.
+
+    Where nothing was prepared in it, it goes again.
+
+    Raises:
+        SourceError: ``folder``, or the one beside it, holds something else.
+        UnreachableError: another process prepares the same corpus.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    for path in (folder, partial):
+        known = any((path / name).exists() for name in (RECORD, LOCK))
+        if path.exists() and not known and not (path.is_dir() and not any(path.iterdir())):
+            raise SourceError(f"{path} is there and holds no corpus; move it away, or choose another name")
+    partial.mkdir(parents=True, exist_ok=True)
+    with (partial / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = os.fstat(lock.fileno()).st_ino == (partial / LOCK).stat().st_ino
+        except OSError:  # held, or gone since with the folder that another process has just finished
+            same = False
+        if not same:
+            raise UnreachableError(f"another process prepares {folder}; wait for it, or stop it and run this again")
+        try:
+            yield partial
+        finally:
+            if partial.is_dir() and {path.name for path in partial.iterdir()} <= {LOCK}:
+                shutil.rmtree(partial)
+
+
+def cleared(partial: Path) -> None:
+    """Remove what a preparation left, and nothing else."""
+    for name in (JOURNAL, RECORD, *FILES):  # the journal first: without it the rest is nothing
+        (partial / name).unlink(missing_ok=True)
+
+
+def publish(partial: Path, folder: Path) -> None:
+    """Give a whole corpus its name. One that had it before steps aside first, and goes last: it is never missing
+    but for a moment, and whoever has it open keeps it."""
+    for name in (JOURNAL, LOCK):
+        (partial / name).unlink(missing_ok=True)
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}") if is_there(folder) else None
+    if old is not None:
+        folder.rename(old)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if old is not None:
+            with suppress(OSError):
+                old.rename(folder)
+        raise
+    sync_folder(folder.parent)
+    for left in folder.parent.glob(f".{folder.name}.*"):  # also one that a kill left at this point before
+        if is_there(left):
+            shutil.rmtree(left, ignore_errors=True)
