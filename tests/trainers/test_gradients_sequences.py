@@ -48,7 +48,7 @@ def batch(read: TokenBatch) -> Batch:
 
 @pytest.fixture(autouse=True)
 def attention() -> Iterator[None]:
-    with numerics(CPU, "float32"):
+    with numerics(CPU, "float32", batched=True):
         yield
 
 
@@ -138,7 +138,7 @@ def test_groups_and_passes_change_nothing_but_the_last_bits(
     monkeypatch.setattr(grams_module, "HELD", {"cpu": 4 * 2 * SEQUENCES * 20_000})
     monkeypatch.setattr(grams_module, "PASS", {"cpu": 2**19})
     monkeypatch.setattr(grams_module, "PIECE", 1000)
-    assert pass_width(model, list(analyses[0]), batch) < SEQUENCES
+    assert pass_width(model, analyses[0], CONTEXT, 2) < SEQUENCES
     assert len(grams_module._groups(model, united(model, analyses), 2 * SEQUENCES)) > 3
     parts, again = grams(model, analyses, batch, mean)
     close(parts, whole)
@@ -149,7 +149,7 @@ def test_bfloat16_rounds_and_no_more(batch: Batch) -> None:
     model = network("gpt2_tiny")
     analyses = chosen(model, ["*wte.weight"])
     exact, _ = grams(model, analyses, batch, None)
-    with numerics(CPU, "bfloat16"):
+    with numerics(CPU, "bfloat16", batched=True):
         rounded, _ = grams(model, analyses, batch, None)
     assert not torch.equal(exact, rounded)
     close(rounded, exact, relative=0.02)

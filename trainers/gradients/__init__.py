@@ -38,6 +38,9 @@ def build(
 
     if not isinstance(spec, GradientsSpec):
         raise SpecError(f"a gradient analysis is built from a GradientsSpec; this is a {type(spec).__name__}")
+    odd = sorted({*(needs or {})} - {*spec.roles})
+    if odd:
+        raise SpecError(f"needs gives the role {odd[0]!r}; a gradient analysis has {', '.join(spec.roles)} alone")
     law = registry.noise_law(spec.noise.law)
     if isinstance(law, BoundLaw) and spec.noise.ratio > 0:
         if law.material not in FAMILY.materials:

@@ -18,8 +18,8 @@ from trainers.gradients.sequences import Batch, Tensors, gradients
 
 #: Bytes of gradients that are held at once (a batch's rows of a group of tensors), and of what one pass works with.
 #: Fixed, since what is added when may move the last bits. A single tensor may need more.
-HELD = {"cpu": 2**30, "cuda": 2**34}
-PASS = {"cpu": 2**26, "cuda": 2**32}
+HELD = {"cpu": 2**30, "cuda": 2**33}
+PASS = {"cpu": 2**25, "cuda": 2**33}
 PIECE = 2**18  # elements of a product in float32, before it is added in float64
 
 
@@ -93,7 +93,7 @@ def grams(
 
 def _held(model: nn.Module, names: Sequence[str], batch: Batch) -> tuple[Tensors, torch.Tensor]:
     """Gradients of some tensors for the whole batch, pass by pass."""
-    width = pass_width(model, names, batch)
+    width = pass_width(model, names, batch.shares.shape[2], batch.shares.shape[1])
     if width >= len(batch):
         return gradients(model, names, batch)
     held: Tensors = {}
@@ -108,14 +108,19 @@ def _held(model: nn.Module, names: Sequence[str], batch: Batch) -> tuple[Tensors
     return held, torch.cat(losses)
 
 
-def pass_width(model: nn.Module, names: Sequence[str], batch: Batch) -> int:
-    """Sequences a pass: as many as keep logits, their gradients and those of ``names`` within a fixed size."""
+def pass_width(model: nn.Module, names: Sequence[str], context: int, parts: int) -> int:
+    """Sequences a pass: as many as keep logits, attention and the gradients of ``names`` within a fixed size.
+
+    Args:
+        parts: backward passes a sequence; 0 for a forward pass alone.
+    """
     parameters = dict(model.named_parameters())
-    _, parts, context = batch.shares.shape
     outputs = next(tensor.shape[0] for name, tensor in parameters.items() if name.endswith("wte.weight"))
     elements = sum(parameters[name].numel() for name in names)
-    each = 4 * ((2 + parts) * context * outputs + 2 * parts * elements)
-    return max(1, PASS[batch.inputs.device.type] // each)
+    heads = sum(getattr(module, "num_heads", 0) for module in model.modules())  # of all layers; an LSTM has none
+    kept = 3 * heads * context * context if parts else 0  # scores, and their softmax, for the way back
+    each = 4 * ((2 + parts) * context * outputs + kept + 2 * parts * elements)
+    return max(1, PASS[next(iter(parameters.values())).device.type] // each)
 
 
 def _groups(model: nn.Module, names: Sequence[str], rows: int) -> list[list[str]]:

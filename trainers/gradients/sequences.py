@@ -7,7 +7,7 @@ LSTM has no batching rule, so its sequences go one by one through ordinary backw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +38,14 @@ class Batch:
 
 
 @contextmanager
-def numerics(device: torch.device, precision: str) -> Iterator[None]:
-    """Matrix products in bfloat16 where asked, and attention by plain products: the only kind that vmap can batch.
+def numerics(device: torch.device, precision: str, *, batched: bool) -> Iterator[None]:
+    """Matrix products in bfloat16 where asked; ``batched``: attention by plain products, the only kind vmap can batch.
 
     autocast's cache of cast weights is off, since it would hold tensors of a transform that has ended.
     """
     with (
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False),
-        sdpa_kernel(SDPBackend.MATH),
+        sdpa_kernel(SDPBackend.MATH) if batched else nullcontext(),
     ):
         yield
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from trainers.gradients import measures, sequences
 from trainers.gradients.artifact import artifacts
 from trainers.gradients.reading import Parts, parted
 from trainers.gradients.spec import GradientsSpec
-from trainers.gradients.tally import Measured, Tally
+from trainers.gradients.tally import Floats, Measured, Tally
 from trainers.language import weights, windows
 from trainers.models import language
 from trainers.models.catalogue import trainable
@@ -96,35 +96,43 @@ class GradientsTrainer:
             self._position += count
 
     def _measured(self, start: int, count: int) -> Measured:
-        with self._numerics():
-            read, parts = self._read(start, count)
-            if self._analyses:
-                inner, losses = products.grams(self._model, self._analyses, read, self._against())
-            else:
-                inner, losses = torch.zeros((0, 1, len(parts.kinds), len(parts.kinds))), self._losses(read)
-        there = np.flatnonzero(parts.present)
-        inner = inner[:, :, there][:, :, :, there]
-        if not bool(torch.isfinite(losses).all()) or not bool(torch.isfinite(inner).all()):
-            weighed = (
-                "those of needs.model" if "model" in self.spec.needs else f"the initial ones of seed {self.spec.seed}"
-            )
+        found = self._with_gradients(start, count) if self._analyses else self._with_losses(start, count)
+        if not np.isfinite(found.losses).all() or not np.isfinite(found.grams).all():
+            seed = self.spec.seed
+            weighed = "those of needs.model" if "model" in self.spec.needs else f"the initial ones of seed {seed}"
             raise DivergedError(
                 f"a loss or a gradient is not finite within sequences {start} to {start + count} of "
                 f"{self.spec.samples}, at {self.spec.precision}; the weights are {weighed}"
             )
-        return Measured(
-            parts.kinds[there], parts.owners[there], inner.numpy(), losses.double().cpu().numpy(), parts.tokens
-        )
+        return found
+
+    def _with_gradients(self, start: int, count: int) -> Measured:
+        read, parts = self._read(start, count)
+        with self._numerics(batched=True):
+            inner, losses = products.grams(self._model, self._analyses, read, self._against())
+        there = np.flatnonzero(parts.present)
+        inner = inner[:, :, there][:, :, :, there]
+        return Measured(parts.kinds[there], parts.owners[there], inner.numpy(), _doubles(losses), parts.tokens)
+
+    def _with_losses(self, start: int, count: int) -> Measured:
+        """A macro-batch may be too large to be held: it is read piece by piece."""
+        width = products.pass_width(self._model, (), self.spec.context, 0)
+        kinds, losses, tokens = [], [], np.zeros(2, dtype=np.int64)
+        for first in range(start, start + count, width):
+            read, parts = self._read(first, min(width, start + count - first))
+            with self._numerics(batched=False):
+                losses.append(_doubles(sequences.losses(self._model, read)))
+            kinds.append(parts.kinds[parts.present])
+            tokens += parts.tokens
+        all_kinds = np.concatenate(kinds)
+        none = np.zeros((0, 1, len(all_kinds), len(all_kinds)))
+        return Measured(all_kinds, np.zeros_like(all_kinds), none, np.concatenate(losses), tokens)
 
     def _read(self, start: int, count: int) -> tuple[sequences.Batch, Parts]:
         first = self.examples(start, count)
         found = windows.gather(self._tokens, first, self.spec.context)
         noise = self.spec.noise
         return parted(self._corruption.apply(found, first, start), noise.unit, noise.ratio > 0, self._device)
-
-    def _losses(self, read: sequences.Batch) -> torch.Tensor:
-        width = products.pass_width(self._model, (), read)
-        return torch.cat([sequences.losses(self._model, read[at : at + width]) for at in range(0, len(read), width)])
 
     def _against(self) -> products.Reference | None:
         """The mean clean gradient, which follows from seed, weights and corpus: made at first use, in no state."""
@@ -135,7 +143,7 @@ class GradientsTrainer:
             clean = windows.gather(self._tokens, first, spec.context)
             inputs, targets = clean[:, :-1], clean[:, 1:]
             read, _ = parted(TokenBatch(inputs, targets, targets), "example", False, self._device)
-            width = products.pass_width(self._model, names, read)
+            width = products.pass_width(self._model, names, spec.context, 1)
             for at in range(0, due, width):
                 part = sequences.mean_gradient(self._model, names, read[at : at + width], due)
                 total = {name: total[name] + one if total else one for name, one in part.items()}
@@ -143,8 +151,8 @@ class GradientsTrainer:
         return self._mean
 
     @contextlib.contextmanager
-    def _numerics(self) -> Any:
-        with repeatable(self._device), sequences.numerics(self._device, self.spec.precision):
+    def _numerics(self, *, batched: bool) -> Iterator[None]:
+        with repeatable(self._device), sequences.numerics(self._device, self.spec.precision, batched=batched):
             yield
 
     def evaluate(self) -> Sequence[Metric]:
@@ -184,3 +192,8 @@ class GradientsTrainer:
         elements = [sum(sizes[name] for name in names) for names in self._analyses]
         analyses = list(zip(self.spec.analysed, elements, strict=True)) if self._analyses else []
         return artifacts(self._tally, analyses, self._removals, self.spec.batch.total, self._position)
+
+
+def _doubles(losses: torch.Tensor) -> Floats:
+    doubles: Floats = losses.double().cpu().numpy()
+    return doubles
