@@ -38,8 +38,8 @@ class Case:
     ``fields`` are those of the specification, dotted (``batch.size``). ``diverging`` are changes under which the loss
     stops being finite within the budget; None where a family cannot diverge. ``examples(trainer, start, count)`` reads
     the order in which examples come; None where there is none to read. ``hits`` is the chance that a redrawn target
-    is the truth after all (1/n for ``uniform_all``). ``learns`` is False for an analysis, whose weights never move and are
-    in no state: what it has found out moves instead.
+    is the truth after all (1/n for ``uniform_all``). ``learns`` is False for an analysis, whose weights never move
+    and are in no state: what it has found out moves instead.
     """
 
     family: Family
