@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,7 +14,9 @@ from reports.errors import ReportError
 from reports.figures import ITEMS
 from reports.figures.axes import Strip
 from reports.figures.item import Cell, Item
+from reports.figures.plate import Kind, Plate, Study
 from reports.files import StoreFiles
+from reports.gradients import Shelf
 from reports.measures import Measured, measure
 from reports.points import Point, points
 from reports.predictions import Library, mapping_of
@@ -51,11 +53,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """One figure set with its drawings. ``slug`` begins the names of its files."""
+    """One figure set with its figures: grids over r, and those of other kinds. ``slug`` begins their files' names."""
 
     view: FigureSet
     slug: str
     drawings: tuple[Drawing, ...]
+    plates: tuple[Plate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,29 @@ def analyse(files: StoreFiles) -> Analysis:
     rows = read_rows(tables)
     if not rows.trials:
         raise ReportError(_nothing(files.name, rows))
-    clean, library = CleanTrials(rows.trials), Library(files)
-    measured = {trial.id: measure(trial, clean, library) for trial in rows.trials}
+    library, shelf = Library(files), Shelf(files)
+    measured = _measured(rows.trials, library)
     views = figure_sets(rows.trials, rows.attempted)
     slugs = _slugs([view.key for view in views])
+    studies = [Study(view, slug, measured, shelf.of) for view, slug in zip(views, slugs, strict=True)]
     sections = tuple(
-        Section(view, slug, tuple(_drawings(view, slug, measured))) for view, slug in zip(views, slugs, strict=True)
+        Section(study.view, study.slug, tuple(_drawings(study.view, study.slug, measured)), tuple(_plates(study)))
+        for study in studies
     )
-    return Analysis(rows, sections, measured, library.problems, store_digest(tables))
+    return Analysis(rows, sections, measured, {**shelf.problems, **library.problems}, store_digest(tables))
+
+
+def _measured(trials: Sequence[Published], library: Library) -> dict[str, Measured]:
+    """Every trial measured; those of one clean reference one after another, so that its predictions are read once."""
+    clean = CleanTrials(trials)
+    references = {trial.id: clean.reference(trial) if trial.ratio else None for trial in trials}
+
+    def place(trial: Published) -> tuple[str, str]:
+        found = references[trial.id]
+        return (trial.id if found is None else found[0].id, trial.id)
+
+    done = {trial.id: measure(trial, references[trial.id], library) for trial in sorted(trials, key=place)}
+    return {trial.id: done[trial.id] for trial in trials}
 
 
 def _nothing(name: str, rows: Rows) -> str:
@@ -110,7 +128,7 @@ def _drawings(view: FigureSet, slug: str, measured: Mapping[str, Measured]) -> l
     found: list[Drawing] = []
     here = [measured[trial.id] for panel in view.panels for trial in panel.trials.values()]
     mixed = len({floor.reference for one in here for floor in one.floors.values()} - {""}) > 1
-    for item in ITEMS:
+    for item in (kind for kind in ITEMS if isinstance(kind, Item)):
         chunks = [view.panels[at : at + ROWS_A_FIGURE] for at in range(0, len(view.panels), ROWS_A_FIGURE)]
         for place, chunk in enumerate(chunks):
             strips = tuple(_strip(view, panel, item, measured) for panel in chunk)
@@ -119,6 +137,10 @@ def _drawings(view: FigureSet, slug: str, measured: Mapping[str, Measured]) -> l
             if item.present(drawing.points):
                 found.append(drawing)
     return found
+
+
+def _plates(study: Study) -> list[Plate]:
+    return [plate for kind in ITEMS if isinstance(kind, Kind) for plate in kind.plates(study)]
 
 
 def _strip(view: FigureSet, panel: Panel, item: Item, measured: Mapping[str, Measured]) -> Strip:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, Literal, TypeVar
 
-from reports import text
+from reports import labels, text
+from reports.fields import Named
 from reports.rows import Published, Trial
 
 #: The law of a set of clean trials that belong to no noisy set.
@@ -18,14 +19,17 @@ NO_NOISE = "clean"
 
 Reference = Literal["twin", "r0"]
 Cell = tuple[Fraction, int, int]  # ratio, batch multiplier, seed
-Configuration = tuple[tuple[str, str], ...]
+Configuration = Named
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
 PanelKey = tuple[str, Configuration]  # data set with its version, the rest of the specification
 
 
 @dataclass(frozen=True, order=True)
 class SetKey:
-    """What all trials of a figure share. ``mapping`` is the JSON of the ``confusion`` map, "" for none."""
+    """What all trials of a figure share. ``mapping`` is the JSON of the ``confusion`` map, "" for none.
+
+    ``variant`` is what else there is to the noise: its unit, where it stands, its teacher.
+    """
 
     family: str
     model: str
@@ -34,11 +38,14 @@ class SetKey:
     refresh: str
     rule: str
     reading: str
+    variant: Named = ()
 
     @property
     def law_name(self) -> str:
-        """The law, told apart by its map where it has one."""
-        return f"{self.law} (map {hashlib.sha256(self.mapping.encode()).hexdigest()[:6]})" if self.mapping else self.law
+        """The law, told apart by its map where it has one, and by its variant."""
+        mapped = [f"map {hashlib.sha256(self.mapping.encode()).hexdigest()[:6]}"] if self.mapping else []
+        words = "; ".join([*mapped, *labels.variant(self.variant)])
+        return f"{self.law} ({words})" if words else self.law
 
 
 @dataclass(frozen=True)
@@ -169,19 +176,16 @@ def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Trial]]) ->
 
 def _panel(name: PanelKey, names: list[PanelKey], cells: Mapping[Cell, Trial]) -> Panel:
     published = {cell: trial for cell, trial in sorted(cells.items()) if isinstance(trial, Published)}
-    return Panel(_label(name, names), *name, trials=published, attempted=len(cells) - len(published))
+    return Panel(panel_label(name, names), *name, trials=published, attempted=len(cells) - len(published))
 
 
-def _label(name: PanelKey, names: list[PanelKey]) -> str:
+def panel_label(name: PanelKey, names: list[PanelKey]) -> str:
     """The data set; with its version, and the fields that differ, where another panel would read the same."""
     dataset, configuration = name
     short = dataset.partition("@")[0]
     versions = {other for other, _ in names if other.partition("@")[0] == short}
     shown = text.clean(short if len(versions) == 1 else dataset, 40)
-    rivals = [dict(other) for named, other in names if named == dataset]
-    mine = dict(configuration)
-    odd = [field for field in sorted(set().union(*rivals)) if len({rival.get(field) for rival in rivals}) > 1]
-    told = ", ".join(f"{text.clean(field, 40)} {text.clean(mine.get(field, 'absent'), 24)}" for field in odd[:3])
+    told = labels.difference(configuration, [other for named, other in names if named == dataset])
     return f"{shown}: {told}" if told else shown
 
 
@@ -203,6 +207,7 @@ def _key(trial: Trial, law: str) -> SetKey:
         refresh=trial.refresh if noisy else "",
         rule=trial.rule,
         reading=trial.reading,
+        variant=trial.variant if noisy else (),
     )
 
 

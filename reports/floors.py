@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from reports.channels import argmax_threshold, channel, replacement
+from reports.channels import UNIGRAM, Labels, argmax_threshold, channel, replacement, targets
 
 Vector = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 Argmax = Literal["kept", "tie", "lost", "unknown"]
 
 
@@ -36,7 +35,8 @@ class Clean:
     """A clean model's predictions on the test set, [examples] each.
 
     ``labels`` are the true classes y, ``truth`` is p(y), ``previous`` p(y - 1 mod n), ``whole`` all of p,
-    [examples, classes], None where it was not kept.
+    [examples, classes], None where it was not kept. ``frequency`` is u(y), the share of class y among the training
+    targets, None where it was not kept.
     """
 
     classes: int
@@ -44,6 +44,7 @@ class Clean:
     truth: Vector
     previous: Vector
     whole: Vector | None = None
+    frequency: Vector | None = None
 
 
 def moved(clean: Clean, noise: Noise) -> Vector | None:
@@ -55,8 +56,13 @@ def moved(clean: Clean, noise: Noise) -> Vector | None:
         return np.full(len(clean.truth), 1 / n)
     if noise.law == "next_class":
         return clean.previous
+    if noise.law == UNIGRAM:
+        return clean.frequency  # sum_k p(k) u(y)
     if noise.law != "confusion" or noise.mapping is None:
         return None
+    fixed = targets(noise.mapping, n)
+    if fixed is not None and clean.whole is None:  # no matrix: there may be 50,257 classes
+        return clean.previous if np.array_equal(fixed, (np.arange(n) + 1) % n) else None
     weights = replacement("confusion", n, noise.mapping)
     if weights is None or clean.whole is None:
         return _as_other_law(clean, weights)
@@ -108,10 +114,16 @@ def top1_floor(clean: Clean, noise: Noise) -> float | None:
     None where the channel is unknown or all of p was not kept. At a tie of the channel itself (see
     :func:`argmax_state`) rounding alone would decide: ask first.
     """
-    matrix = channel(noise.law, noise.rate, clean.classes, noise.mapping)
-    if matrix is None or clean.whole is None or not len(clean.labels):
+    if clean.whole is None or not len(clean.labels):
         return None
-    return float(((clean.whole @ matrix).argmax(axis=1) == clean.labels).mean())
+    if noise.law == UNIGRAM:
+        u = _frequencies(clean)
+        if u is None:
+            return None
+        ideal = float(1 - noise.rate) * clean.whole + float(noise.rate) * u
+        return float((ideal.argmax(axis=1) == clean.labels).mean())
+    matrix = channel(noise.law, noise.rate, clean.classes, noise.mapping)
+    return None if matrix is None else float(((clean.whole @ matrix).argmax(axis=1) == clean.labels).mean())
 
 
 def argmax_state(noise: Noise, classes: int) -> Argmax:
@@ -129,6 +141,15 @@ def argmax_state(noise: Noise, classes: int) -> Argmax:
     if math.isclose(noise.rate, threshold, rel_tol=1e-9):
         return "tie"
     return "kept" if noise.rate < threshold else "lost"
+
+
+def _frequencies(clean: Clean) -> Vector | None:
+    """u, [classes]; None where it was not kept or a class has no example to tell its own."""
+    if clean.frequency is None or len(np.unique(clean.labels)) < clean.classes:
+        return None
+    found = np.zeros(clean.classes)
+    found[clean.labels] = clean.frequency
+    return found
 
 
 def _as_other_law(clean: Clean, weights: Vector | None) -> Vector | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports import floors
-from reports.cells import CleanTrials, Reference
+from reports import floors, units
+from reports.cells import Reference
 from reports.channels import expected_wrong_rate
 from reports.predictions import Library, Predictions, mapping_of
 from reports.rows import Published
-from reports.statistics import standard_error
+from reports.statistics import clustered_error, standard_error
 
 #: Quantity -> the metric as it is stored, split "test".
 METRICS = {
@@ -28,6 +28,8 @@ FLOORED = ("top1", "sampled_accuracy", "test_nll", "channel_inverted_nll")
 #: Excess damage -> the quantity it is the excess of. Observed less floor: above zero an NLL is worse than the
 #: channel alone explains, below zero an accuracy is.
 EXCESS = {"nll_excess": "test_nll", "sampled_excess": "sampled_accuracy"}
+#: The clean reference's own NLL (at r = 0 the trial's), and what noise adds to it: absolute, and as a share of it.
+REFERENCE_NLL, NLL_RISE, NLL_RISE_SHARE = "reference_nll", "nll_rise", "nll_rise_share"
 #: Laws that keep every argmax below their threshold, certain or not: they add the same to every class.
 UNIFORM = frozenset({"uniform_wrong", "uniform_all"})
 
@@ -61,9 +63,10 @@ def finite(value: float | None) -> bool:
 class Measured:
     """One trial's quantities and floors.
 
-    ``examples`` is the size of its test set, None where not known. ``errors``: quantity -> standard error over those
-    examples. ``expected_rate`` is the share of targets that the channel makes wrong. ``reference`` is the clean
-    trial that the floors come from.
+    ``examples`` is the size of its test set, None where not known, ``unit`` what one of them is, ``windows`` the number
+    of groups that depend on each other, None where each stands alone. ``errors``: quantity -> standard error over
+    those examples, over windows where there are any. ``expected_rate`` is the share of targets that the channel makes
+    wrong. ``reference`` is the clean trial that the floors come from.
     """
 
     trial: Published
@@ -73,9 +76,13 @@ class Measured:
     errors: Mapping[str, float]
     expected_rate: float | None
     reference: Published | None
+    unit: units.Unit = units.EXAMPLE
+    windows: int | None = None
 
     def value(self, quantity: str) -> float | None:
         """The quantity, an excess included; None where it is undefined."""
+        if quantity in (REFERENCE_NLL, NLL_RISE, NLL_RISE_SHARE):
+            return self._beside_reference(quantity)
         if quantity not in EXCESS:
             return self.values.get(quantity)
         of = EXCESS[quantity]
@@ -84,17 +91,34 @@ class Measured:
             return None  # at r = 0 a trial less itself says nothing
         return observed - floor.value
 
+    def _beside_reference(self, quantity: str) -> float | None:
+        observed = self.values.get("test_nll")
+        if not self.trial.ratio:  # a clean trial is its own reference, and rises by nothing
+            return observed if quantity == REFERENCE_NLL else None
+        clean = None if self.reference is None else self.reference.metrics.get("test_nll")
+        if clean is None or quantity == REFERENCE_NLL:
+            return clean
+        if observed is None:
+            return None
+        rise = observed - clean
+        return rise if quantity == NLL_RISE else rise / clean if clean else None
+
     def floor(self, quantity: str) -> Floor:
-        """The floor of a quantity; of an excess, that of what it is the excess of."""
+        """The floor of a quantity; of an excess, that of what it is the excess of; of the rise, the floor's rise."""
+        if quantity in (NLL_RISE, NLL_RISE_SHARE):
+            least, clean = self.floors.get("test_nll", NO_FLOOR), self.value(REFERENCE_NLL)
+            if not self.trial.ratio or least.value is None or not clean:
+                return NO_FLOOR
+            rise = least.value - clean
+            return Floor(rise if quantity == NLL_RISE else rise / clean, least.kind, least.reference)
         return self.floors.get(EXCESS.get(quantity, quantity), NO_FLOOR)
 
 
-def measure(trial: Published, clean: CleanTrials[Published], library: Library) -> Measured:
-    """A trial's final metrics beside their floors, from its compute-matched twin, else its r = 0 cell."""
+def measure(trial: Published, found: tuple[Published, Reference] | None, library: Library) -> Measured:
+    """A trial's final metrics beside their floors, from ``found``: its compute-matched twin, else its r = 0 cell."""
     own = library.of(trial)
     noise = floors.Noise(trial.law, trial.rate, mapping_of(trial.mapping))
     values = {quantity: trial.metrics.get(metric) for quantity, metric in METRICS.items() if metric in trial.metrics}
-    found = clean.reference(trial) if trial.ratio else None
     theirs = None if found is None else library.of(found[0])
     if not trial.ratio:
         least = {quantity: Floor(values[quantity], "own") for quantity in FLOORED if quantity in values}
@@ -107,7 +131,9 @@ def measure(trial: Published, clean: CleanTrials[Published], library: Library) -
         _classes(noise, known),
         noise.mapping,
         known.clean.labels if known else None,
+        known.clean.frequency if known else None,
     )
+    windows = None if own is None or own.windows is None else own.windows
     return Measured(
         trial=trial,
         values=values,
@@ -116,21 +142,36 @@ def measure(trial: Published, clean: CleanTrials[Published], library: Library) -
         errors=_errors(own, theirs, noise),
         expected_rate=expected if trial.ratio else 0.0,
         reference=found[0] if found else None,
+        unit=units.TOKEN if windows is not None else units.of(trial.family),
+        windows=None if windows is None else len(np.unique(windows)),
     )
 
 
 def _errors(own: Predictions | None, reference: Predictions | None, noise: floors.Noise) -> dict[str, float]:
-    """Standard errors over the test examples; those of an excess from its difference, example by example."""
+    """Standard errors over the test examples, clustered by window where there are any.
+
+    Those of an excess are of its difference, example by example. Top-1 has one here with windows only: without, its
+    examples are independent, and Wilson's interval serves better.
+    """
     if own is None:
         return {}
+
+    def error(values: floors.Vector) -> float | None:
+        return standard_error(values) if own.windows is None else clustered_error(values, own.windows)
+
     p = own.clean.truth
-    found = {"sampled_accuracy": standard_error(p), "test_nll": standard_error(np.log(p)) if p.min() > 0 else None}
+    found = {"sampled_accuracy": error(p), "test_nll": error(np.log(p)) if p.min() > 0 else None}
+    if own.windows is not None:
+        found["top1"] = error(own.right.astype(np.float64))
     if reference is not None and np.array_equal(own.clean.labels, reference.clean.labels):
         ideal = floors.true_probability(reference.clean, noise)
         if ideal is not None:
-            found["sampled_excess"] = standard_error(p - ideal)
+            found["sampled_excess"] = error(p - ideal)
             if p.min() > 0 and ideal.min() > 0:
-                found["nll_excess"] = standard_error(np.log(ideal) - np.log(p))
+                found["nll_excess"] = error(np.log(ideal) - np.log(p))
+        clean = reference.clean.truth
+        if p.min() > 0 and clean.min() > 0:
+            found[NLL_RISE] = error(np.log(clean) - np.log(p))
     return {quantity: error for quantity, error in found.items() if error is not None}
 
 

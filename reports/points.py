@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from reports import text
+from reports import text, units
 from reports.cells import FigureSet, Panel
 from reports.measures import Measured, finite
 from reports.statistics import Estimate, estimate, normal_half, wilson
@@ -18,6 +18,7 @@ class Point:
     """One point. ``of`` is the number of seeds in the set, ``trials`` of those published, ``n`` of those with a value.
 
     A mean is over ``n`` values; there is none where a value is not finite, since leaving that seed out would flatter.
+    ``examples`` is the size of the test set in ``unit``, and ``windows`` the number of clusters that its error is over.
     ``undefined`` trials have no value by definition (a channel that cannot be inverted). ``test_low`` and
     ``test_high`` are the test set's own 95 % sampling error about the mean, which seeds do not show. ``floor`` is a
     mean over the ``floor_n`` seeds that have one; ``paired_mean`` and ``paired_floor`` are over the ``paired_n`` seeds
@@ -49,6 +50,8 @@ class Point:
     paired_floor: float | None
     reference: str
     examples: int | None
+    windows: int | None
+    unit: units.Unit
     test_low: float | None
     test_high: float | None
     missing_seeds: tuple[int, ...]
@@ -68,27 +71,43 @@ class Point:
 COLUMNS = tuple(field.name for field in dataclasses.fields(Point))
 
 
-def points(view: FigureSet, panel: Panel, quantity: str, measured: Mapping[str, Measured]) -> list[Point]:
-    """A panel's points of a quantity at every ratio and multiplier of the set, by multiplier, then ratio."""
+def points(
+    view: FigureSet,
+    panel: Panel,
+    quantity: str,
+    measured: Mapping[str, Measured],
+    value: Callable[[Measured], float | None] | None = None,
+) -> list[Point]:
+    """A panel's points of a quantity at every ratio and multiplier of the set, by multiplier, then ratio.
+
+    ``value`` reads the quantity of a trial; the measured one of that name where it is left out.
+    """
+    read = value or (lambda one: one.value(quantity))
     return [
-        _point(view, panel, quantity, ratio, multiplier, measured)
+        _point(view, panel, quantity, ratio, multiplier, measured, read)
         for multiplier in view.multipliers
         for ratio in view.ratios
     ]
 
 
 def _point(
-    view: FigureSet, panel: Panel, quantity: str, ratio: Fraction, multiplier: int, measured: Mapping[str, Measured]
+    view: FigureSet,
+    panel: Panel,
+    quantity: str,
+    ratio: Fraction,
+    multiplier: int,
+    measured: Mapping[str, Measured],
+    read: Callable[[Measured], float | None],
 ) -> Point:
     cells = {seed: panel.trials.get((ratio, multiplier, seed)) for seed in view.seeds}
     here = [measured[trial.id] for trial in cells.values() if trial is not None]
-    values = [value for value in (one.value(quantity) for one in here) if value is not None]
+    values = [value for value in map(read, here) if value is not None]
     usable = [value for value in values if finite(value)]
     found = estimate(usable) if len(usable) == len(values) else Estimate(len(usable), None, None, None)
     floors = [one.floor(quantity) for one in here]
     known = [floor.value for floor in floors if floor.value is not None and finite(floor.value)]
     floor = estimate(known)
-    pairs = [(one.value(quantity), one.floor(quantity).value) for one in here]
+    pairs = [(read(one), one.floor(quantity).value) for one in here]
     both = [(value, least) for value, least in pairs if value is not None and least is not None]
     both = [pair for pair in both if finite(pair[0]) and finite(pair[1])] if len(usable) == len(values) else []
     examples = {one.examples for one in here if one.examples is not None}
@@ -120,6 +139,8 @@ def _point(
         paired_floor=estimate([least for _, least in both]).mean,
         reference="+".join(sorted({one.reference for one in floors if one.reference})),
         examples=size,
+        windows=min((one.windows for one in here if one.windows is not None), default=None),
+        unit=here[0].unit if here else units.of(view.key.family),
         test_low=test_low,
         test_high=test_high,
         missing_seeds=tuple(seed for seed, trial in cells.items() if trial is None),
@@ -129,10 +150,11 @@ def _point(
 def _test_error(
     quantity: str, mean: float | None, examples: int | None, here: Sequence[Measured]
 ) -> tuple[float | None, float | None]:
-    """Wilson's interval for top-1, 1.96 standard errors over the examples for means of a value an example."""
+    """Wilson's interval for top-1 of independent examples, else 1.96 standard errors over the examples or windows."""
     if mean is None:
         return None, None
-    if quantity == "top1" and examples is not None and 0 <= mean <= 1:
+    clustered = any(quantity in one.errors for one in here)
+    if quantity == "top1" and not clustered and examples is not None and 0 <= mean <= 1:
         return wilson(mean, examples)
     half = normal_half([one.errors[quantity] for one in here if quantity in one.errors])
     return (None, None) if half is None else (mean - half, mean + half)
@@ -146,9 +168,14 @@ def csv_row(point: Point) -> list[object]:
 def _cell(value: object) -> object:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    if isinstance(value, str):
+    if isinstance(value, str | units.Unit):
         return text.clean(value)
     return float(value) if isinstance(value, Fraction) else value
+
+
+def unit_of(found: Sequence[Point]) -> units.Unit:
+    """What the examples are that points are measured on."""
+    return next((point.unit for point in found), units.EXAMPLE)
 
 
 def seeds_text(found: Iterable[Point]) -> str:

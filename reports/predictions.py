@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from reports.artifacts import DamagedError, content
 from reports.files import StoreFiles
 from reports.floors import Clean, Vector
 from reports.rows import Published
@@ -17,37 +20,61 @@ ROLE = "truth_probability"
 CLASSES_KEY = b"noisegrid.classes"  # in the file's metadata, where its writer says how many classes there are
 MOST_CLASSES = 1_000_000
 ROUNDING = 1e-6  # a softmax in single precision may pass one by as much
+#: All of p is kept for few classes only; an empty column of lists as long as a vocabulary would still take its room.
+MOST_WHOLE = 1_024
+#: Bytes of predictions held at once: six GPT-2 trials of 4.4 million tokens, at 36 bytes a token.
+HELD = 2**30
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Clean-test predictions of one trial, and the number of examples."""
+    """Clean-test predictions of one trial, and the number of examples.
+
+    ``right`` tells which examples have the truth as most probable class, ``windows`` which belong together, as tokens
+    of one window do; None where each stands alone.
+    """
 
     clean: Clean
     examples: int
+    right: npt.NDArray[np.bool_]
+    windows: npt.NDArray[Any] | None = None
 
-
-class DamagedError(Exception):
-    """An artifact is missing or is not what its row promises."""
+    @property
+    def nbytes(self) -> int:
+        """Memory that the columns take."""
+        clean = self.clean
+        columns = (clean.labels, clean.truth, clean.previous, clean.whole, clean.frequency, self.right, self.windows)
+        return sum(column.nbytes for column in columns if column is not None)
 
 
 @dataclass
 class Library:
-    """Predictions by trial, each file read once. ``problems`` tells which could not be used, and why."""
+    """Predictions by trial. The last used are held, up to ``held`` bytes; the others are read again when asked for.
+
+    ``problems`` tells which could not be used, and why.
+    """
 
     files: StoreFiles
     problems: dict[str, str] = field(default_factory=dict)
-    _read: dict[str, Predictions | None] = field(default_factory=dict)
+    held: int = HELD
+    _read: OrderedDict[str, Predictions | None] = field(default_factory=OrderedDict)
 
     def of(self, trial: Published) -> Predictions | None:
         """The trial's predictions; None where it kept none or they cannot be used."""
-        if trial.id not in self._read:
-            try:
-                self._read[trial.id] = _predictions(self.files, trial)
-            except DamagedError as error:
-                self.problems[trial.id] = str(error)
-                self._read[trial.id] = None
-        return self._read[trial.id]
+        if trial.id in self._read:
+            self._read.move_to_end(trial.id)
+            return self._read[trial.id]
+        if trial.id in self.problems:
+            return None
+        try:
+            found = _predictions(self.files, trial)
+        except DamagedError as error:
+            self.problems[trial.id] = str(error)
+            found = None
+        self._read[trial.id] = found
+        while len(self._read) > 1 and sum(one.nbytes for one in self._read.values() if one is not None) > self.held:
+            self._read.popitem(last=False)
+        return found
 
 
 def mapping_of(text: str) -> tuple[object, ...] | None:
@@ -60,63 +87,79 @@ def mapping_of(text: str) -> tuple[object, ...] | None:
 
 
 def _predictions(files: StoreFiles, trial: Published) -> Predictions | None:
-    kept = trial.artifacts.get(ROLE)
-    if kept is None:
-        return None
-    content = files.content(kept.path)
-    if content is None:
-        raise DamagedError("the file is missing")
-    if hashlib.sha256(content).hexdigest() != kept.sha256:
-        raise DamagedError("the file does not match its SHA-256")
-    return decode(content)
+    found = content(files, trial, ROLE)
+    return None if found is None else decode(found)
 
 
-def decode(content: bytes) -> Predictions:
-    """Predictions from a Parquet file's bytes.
+def decode(found: bytes) -> Predictions:
+    """Predictions from a Parquet file's bytes. The columns ``window`` and ``frequency`` may be absent.
 
     Raises:
-        DamagedError: the bytes are no such file, or a value is no probability or class.
+        DamagedError: the bytes are no such file, or a value is no probability, class or window.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
-        labels = [table.column(name).to_numpy() for name in ("truth", "predicted")]
-        truth, previous = (_column(table, name) for name in ("p_truth", "p_previous"))
-        whole = _whole(table)
+        with pq.ParquetFile(io.BytesIO(found)) as file:
+            schema = file.schema_arrow
+            names = ["truth", "predicted", "p_truth", "p_previous"]
+            optional = [name for name in ("window", "frequency") if name in schema.names]
+            table = file.read([*names, *optional, *(["p"] if _may_be_whole(schema) else [])])
+        labels, predicted = (_numbers(table, name) for name in names[:2])
+        truth, previous = (_column(table, name) for name in names[2:])
+        windows = _numbers(table, "window") if "window" in optional else None
+        frequency = _column(table, "frequency") if "frequency" in optional else None
+        whole = _whole(table) if "p" in table.column_names else None
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"the file is no table of predictions ({error})") from error
     if truth is None or previous is None:
         raise DamagedError("the file holds no example")
-    if any(not np.issubdtype(column.dtype, np.integer) or column.min() < 0 for column in labels):
-        raise DamagedError("a class is missing, negative or no whole number")
-    for column in (truth, previous, whole):
-        if column is not None and not ((column >= 0) & (column <= 1 + ROUNDING)).all():
+    for column in (labels, predicted, *([] if windows is None else [windows])):
+        if not np.issubdtype(column.dtype, np.integer) or column.min() < 0:
+            what = "window" if column is windows else "class"
+            raise DamagedError(f"a {what} is missing, negative or no whole number")
+    for probability in (truth, previous, frequency, whole):
+        if probability is not None and not (probability.min() >= 0 and probability.max() <= 1 + ROUNDING):
             raise DamagedError("a probability is outside [0, 1]")
-    declared = (table.schema.metadata or {}).get(CLASSES_KEY, b"")
-    classes = 1 + max(int(column.max()) for column in labels)
+    declared = (schema.metadata or {}).get(CLASSES_KEY, b"")
+    classes = 1 + max(int(labels.max()), int(predicted.max()))
     if declared.isdigit() and len(declared) < 8:
         classes = max(classes, int(declared))
     if classes > MOST_CLASSES:
         raise DamagedError(f"there are {classes:,} classes; at most {MOST_CLASSES:,} are expected")
     if whole is not None and whole.shape[1] != classes:
         raise DamagedError(f"there are {classes} classes and {whole.shape[1]} probabilities an example")
-    found = Clean(classes, np.asarray(labels[0], dtype=np.int64), truth, previous, whole)
-    return Predictions(found, len(truth))
+    clean = Clean(classes, labels.astype(np.int32), truth, previous, whole, frequency)
+    return Predictions(clean, len(truth), labels == predicted, windows)
 
 
-def _column(table: object, name: str) -> Vector | None:
-    column = table.column(name)  # type: ignore[attr-defined]
+def _may_be_whole(schema: Any) -> bool:
+    """Whether the file has a column of all probabilities that is worth reading."""
+    import pyarrow as pa
+
+    if "p" not in schema.names:
+        return False
+    kind = schema.field("p").type
+    return not pa.types.is_null(kind) and getattr(kind, "list_size", 0) <= MOST_WHOLE
+
+
+def _numbers(table: Any, name: str) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = table.column(name).to_numpy()
+    return found
+
+
+def _column(table: Any, name: str) -> Vector | None:
+    column = table.column(name)
     if len(column) == 0 or column.null_count == len(column):
         return None
     values: Vector = np.asarray(column.to_numpy(), dtype=np.float64)  # a null among numbers becomes NaN, and is refused
     return values
 
 
-def _whole(table: object) -> Vector | None:
+def _whole(table: Any) -> Vector | None:
     """All probabilities, [examples, classes]; None where they were not kept."""
-    column = table.column("p").combine_chunks()  # type: ignore[attr-defined]
+    column = table.column("p").combine_chunks()
     if column.null_count:
         return None
     values: Vector = np.asarray(column.values.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -11,6 +11,7 @@ from reports.analysis import Analysis
 from reports.rows import Published
 
 REVISIONS_SHOWN = 20
+THROUGHPUTS_SHOWN = 12
 
 
 def rows(analysis: Analysis) -> list[list[str]]:
@@ -21,6 +22,7 @@ def rows(analysis: Analysis) -> list[list[str]]:
     told += _counted("processor", (trial.cpu or "not recorded" for trial in trials))
     told += _counted("device", (trial.device or "not recorded" for trial in trials))
     told += _counted("threads", ("not recorded" if one.threads is None else str(one.threads) for one in trials))
+    told += _throughput(trials)
     packages: dict[str, list[str]] = defaultdict(list)
     for trial in trials:
         for name, version in _versions(trial.versions).items():
@@ -39,6 +41,28 @@ def _counted(name: str, values: Iterable[str]) -> list[list[str]]:
     shown = [text.digest(value) + (f" ({times})" if len(ordered) > 1 else "") for value, times in ordered[:6]]
     more = [f"and {len(ordered) - 6} more"] if len(ordered) > 6 else []
     return [[text.breakable(name, 40), "; ".join([*shown, *more])]]
+
+
+def _throughput(trials: Iterable[Published]) -> list[list[str]]:
+    """Tokens a second, and the share of the device's peak FLOPs where that is known, a line a model and device."""
+    rates: dict[tuple[str, str, str], list[tuple[float, float | None]]] = defaultdict(list)
+    for trial in trials:
+        if trial.tokens_per_second is not None:
+            place = (trial.family, trial.model, trial.device or "device not recorded")
+            rates[place].append((trial.tokens_per_second, trial.flops_utilisation))
+    told = []
+    for (family, model, device), found in sorted(rates.items())[:THROUGHPUTS_SHOWN]:
+        speeds, shares = [speed for speed, _ in found], [share for _, share in found if share is not None]
+        words = f"{family} {model} on {device}: {_span(speeds, '{:,.0f}')} tokens a second"
+        words += f", model FLOPs utilisation {_span(shares, '{:.3f}')}" if shares else ""
+        told.append(["throughput", text.breakable(f"{words} ({text.count(len(found), 'trial')})", 200)])
+    left = len(rates) - THROUGHPUTS_SHOWN
+    return told + ([["", f"{text.count(left, 'more model')} in tables/trials.csv"]] if left > 0 else [])
+
+
+def _span(values: Iterable[float], form: str) -> str:
+    found = sorted(values)
+    return " to ".join(dict.fromkeys((form.format(found[0]), form.format(found[-1]))))
 
 
 def _versions(recorded: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from reports.analysis import Analysis, analyse
 from reports.contents import contents
 from reports.document import render
 from reports.figures import style
+from reports.figures.plate import Sheet
 from reports.files import open_store
+from reports.plates import plates
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,21 @@ def build(analysis: Analysis) -> dict[str, bytes]:
     Raises:
         ReportError: the document cannot be set.
     """
-    drawings = [drawing for section in analysis.sections for drawing in section.drawings]
+    by_section = [(section.slug, plates(section)) for section in analysis.sections]
     pictures: dict[str, bytes] = {}
     with style.settings():
-        for drawing in drawings:
-            pictures[f"figures/{drawing.name}.svg"] = style.svg(drawing.item.draw(drawing.strips))
+        for _, made in by_section:
+            for plate in made:
+                pictures[f"figures/{plate.name}.svg"] = style.svg(plate.draw())
     found = {output.PDF: render(contents(analysis), pictures), **pictures}
-    for drawing in drawings:
-        found[f"figures/{drawing.name}.csv"] = tables.points_csv(drawing)
-    for section in analysis.sections:
-        for item in dict.fromkeys(drawing.item.name for drawing in section.drawings):
-            of_kind = [drawing for drawing in section.drawings if drawing.item.name == item]
-            found[f"tables/{section.slug}-{item}.csv"] = tables.table_csv(of_kind)
+    for slug, made in by_section:
+        together: dict[str, list[Sheet]] = defaultdict(list)
+        for plate in made:
+            found[f"figures/{plate.name}.csv"] = tables.sheets([plate.points])
+            for table in plate.tables:
+                end = f"{plate.kind}-{table.part}" if table.part else plate.kind
+                together[f"tables/{slug}-{end}.csv"].append(table.sheet)
+        found |= {name: tables.sheets(parts) for name, parts in together.items()}
     found["tables/trials.csv"] = tables.trials_csv(analysis)
     found["tables/metrics.csv"] = tables.metrics_csv(analysis)
     found["tables/configurations.csv"] = tables.configurations_csv(analysis)

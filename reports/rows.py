@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
 
+from reports import fields as specification
 from reports.errors import ReportError
+from reports.fields import Fields, Named
+from reports.needs import needed, teacher
 
-#: As the canonical JSON writes a ratio. Longer digits, or an exponent, could take for ever to read.
-RATIO = re.compile(r"\d{1,18}(/[1-9]\d{0,17})?")
+TEST = "test"  # the split that figures are of
 
 #: Fields of a specification that are axes, or columns of their own, and so no part of a configuration.
 AXES = frozenset({"family", "model", "dataset", "batch.multiplier", "budget.rule", "seed", "reading"})
-#: Roles that only tell a noisy trial from its clean twin.
-ROLES_OF_NOISE = frozenset({"needs.twin", "needs.teacher"})
 
 #: A row of each (id, revision): the first to be published, should a crash in a compaction have left two.
 FIRST = """
@@ -31,16 +30,18 @@ FIRST = """
 NEWEST = f"""
     select id, revision, attempt, family, model, dataset, noise_law, noise_refresh, batch, batch_multiplier,
         budget_rule, samples, steps, seed, reading, parameters, realised_rate, spec, data_sha256, git, versions, cpu,
-        device, threads
+        device, threads, tokens_per_second, flops_utilisation
     from ({FIRST})
     qualify row_number() over (partition by id order by ended desc nulls last, attempt desc, revision desc) = 1
 """
 FINAL = f"""
-    select m.id, m.metric, m.value
+    select m.id, m.split, m.metric, m.value
     from metrics m join ({NEWEST}) t on m.id = t.id and m.attempt = t.attempt
-    where m.final and m.split = 'test'
-    qualify row_number() over (partition by m.id, m.metric order by m.samples desc, m.step desc, m.value desc) = 1
-    order by m.id, m.metric
+    where m.final
+    qualify row_number() over (
+        partition by m.id, m.split, m.metric order by m.samples desc, m.step desc, m.value desc
+    ) = 1
+    order by m.id, m.split, m.metric
 """
 KEPT = f"""
     select a.id, a.role, a.path, a.bytes, a.sha256
@@ -75,7 +76,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial was to be. ``configuration`` is its specification less the axes: dotted field -> JSON text."""
+    """What a trial was to be. ``configuration`` is its specification less the axes and the noise: field -> JSON text.
+
+    ``variant`` is what the noise has beside law, refresh, map and ratio: its unit, where it stands, its teacher.
+    """
 
     id: str
     family: str
@@ -84,6 +88,7 @@ class Trial:
     law: str
     refresh: str
     mapping: str  # JSON of noise.map; "" for none
+    variant: Named
     ratio: Fraction
     multiplier: int
     rule: str
@@ -91,7 +96,7 @@ class Trial:
     samples: int
     seed: int
     reading: str
-    configuration: tuple[tuple[str, str], ...]
+    configuration: Named
     data_sha256: str  # "" where nothing was published
 
     @property
@@ -102,7 +107,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Published(Trial):
-    """One published trial."""
+    """One published trial. ``metrics`` are final and of the test set; ``elsewhere`` are those of other splits."""
 
     revision: str
     batch: int
@@ -114,7 +119,10 @@ class Published(Trial):
     cpu: str
     device: str
     threads: int | None
+    tokens_per_second: float | None
+    flops_utilisation: float | None
     metrics: Mapping[str, float | None]
+    elsewhere: Mapping[tuple[str, str], float | None]  # by split and metric
     artifacts: Mapping[str, Kept]
 
 
@@ -166,26 +174,29 @@ def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
             f"the store's tables cannot be queried ({error}); look at them with 'sweep verify'"
         ) from error
     newest, final, kept, failed, begun = found
-    metrics: dict[str, dict[str, float | None]] = {}
+    metrics: dict[str, dict[tuple[str, str], float | None]] = {}
     for row in final:
-        metrics.setdefault(row["id"], {})[row["metric"]] = row["value"]
+        metrics.setdefault(row["id"], {})[row["split"], row["metric"]] = row["value"]
     artifacts: dict[str, dict[str, Kept]] = {}
     for row in kept:
         artifacts.setdefault(row["id"], {})[row["role"]] = Kept(row["path"], row["bytes"], row["sha256"])
-    trials, unread = [], []
-    for row in sorted(newest, key=lambda row: str(row["id"])):
-        trial = _published(row, metrics.get(row["id"], {}), artifacts.get(row["id"], {}))
-        if trial is None:
-            unread.append(row["id"])
-        else:
-            trials.append(trial)
-    attempted, unnamed = [], []
-    for row in begun:
-        planned = _attempted(row["id"], row["spec"])
-        if planned is None:
-            unnamed.append(row["id"])
-        else:
-            attempted.append(planned)
+    specs = {row["id"]: specification.read(row["spec"]) for row in (*begun, *newest)}
+
+    def arranged(seeds: frozenset[str]) -> tuple[list[Published], list[Trial]]:
+        done = (
+            _published(row, specs, seeds, metrics.get(row["id"], {}), artifacts.get(row["id"], {}))
+            for row in sorted(newest, key=lambda row: str(row["id"]))
+        )
+        planned = (_attempted(row["id"], specs, seeds) for row in begun)
+        return [one for one in done if one is not None], [one for one in planned if one is not None]
+
+    trials, attempted = arranged(frozenset())
+    mixed = _ambiguous([*trials, *attempted])
+    if mixed:
+        trials, attempted = arranged(mixed)
+    read = {trial.id for trial in (*trials, *attempted)}
+    unread = [str(row["id"]) for row in sorted(newest, key=lambda row: str(row["id"])) if row["id"] not in read]
+    unnamed = [row["id"] for row in begun if row["id"] not in read]
     known: dict[str, Trial] = {trial.id: trial for trial in (*trials, *attempted)}
     failures = tuple(Failure(**{**row, "reason": row["reason"] or ""}, trial=known.get(row["id"])) for row in failed)
     return Rows(tuple(trials), tuple(attempted), failures, tuple(unread), tuple(unnamed))
@@ -197,11 +208,28 @@ def _records(connection: Any, query: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
+def _ambiguous(trials: Iterable[Trial]) -> frozenset[str]:
+    """Families in which trials would share a cell that need one trial of several seeds: there the seeds tell."""
+    cells = Counter((_cell(trial), trial.family) for trial in trials)
+    return frozenset(family for (_, family), times in cells.items() if times > 1)
+
+
+def _cell(trial: Trial) -> tuple[object, ...]:
+    noise = (trial.law, trial.refresh, trial.mapping, trial.variant, trial.ratio) if trial.ratio else ()
+    return (
+        trial.model, trial.dataset, trial.configuration, noise, trial.rule, trial.multiplier, trial.seed, trial.reading,
+    )  # fmt: skip
+
+
 def _published(
-    row: Mapping[str, Any], metrics: Mapping[str, float | None], artifacts: Mapping[str, Kept]
+    row: Mapping[str, Any],
+    specs: Mapping[str, Fields],
+    seeds: frozenset[str],
+    metrics: Mapping[tuple[str, str], float | None],
+    artifacts: Mapping[str, Kept],
 ) -> Published | None:
-    fields = _fields(row["spec"])
-    ratio = _ratio(fields.get("noise.ratio"))
+    fields = specs[row["id"]]
+    ratio = specification.ratio(fields)
     if ratio is None:
         return None
     return Published(
@@ -209,108 +237,72 @@ def _published(
         revision=row["revision"],
         family=row["family"],
         model=row["model"],
-        dataset=_word(fields, "dataset") or row["dataset"],
+        dataset=specification.word(fields, "dataset") or row["dataset"],
         law=row["noise_law"],
         refresh=row["noise_refresh"],
-        mapping=_mapping(fields),
+        mapping=specification.mapping(fields),
+        variant=_variant(fields, specs),
         ratio=ratio,
         batch=row["batch"],
         multiplier=row["batch_multiplier"],
         rule=row["budget_rule"],
-        base_samples=_whole(fields, "budget.samples"),
+        base_samples=specification.whole(fields, "budget.samples"),
         samples=row["samples"],
         steps=row["steps"],
         seed=row["seed"],
         reading=row["reading"],
         parameters=row["parameters"],
         realised_rate=row["realised_rate"],
-        configuration=_configuration(fields),
+        configuration=_configuration(fields, specs, row["family"] in seeds),
         data_sha256=row["data_sha256"],
         git=row["git"] or "",
         versions=row["versions"] or "",
         cpu=row["cpu"] or "",
         device=row["device"] or "",
         threads=row["threads"],
-        metrics=metrics,
+        tokens_per_second=row["tokens_per_second"],
+        flops_utilisation=row["flops_utilisation"],
+        metrics={metric: value for (split, metric), value in metrics.items() if split == TEST},
+        elsewhere={place: value for place, value in metrics.items() if place[0] != TEST},
         artifacts=artifacts,
     )
 
 
-def _attempted(trial: str, spec: str | None) -> Trial | None:
-    fields = _fields(spec)
-    ratio = _ratio(fields.get("noise.ratio"))
-    multiplier, seed, base = (_whole(fields, name) for name in ("batch.multiplier", "seed", "budget.samples"))
+def _attempted(trial: str, specs: Mapping[str, Fields], seeds: frozenset[str]) -> Trial | None:
+    fields = specs[trial]
+    ratio = specification.ratio(fields)
+    names = ("batch.multiplier", "seed", "budget.samples")
+    multiplier, seed, base = (specification.whole(fields, name) for name in names)
     if ratio is None or multiplier is None or seed is None:
         return None
-    rule = _word(fields, "budget.rule")
+    word = specification.word
+    family, rule = word(fields, "family"), word(fields, "budget.rule")
     return Trial(
         id=trial,
-        family=_word(fields, "family"),
-        model=_word(fields, "model"),
-        dataset=_word(fields, "dataset"),
-        law=_word(fields, "noise.law"),
-        refresh=_word(fields, "noise.refresh"),
-        mapping=_mapping(fields),
+        family=family,
+        model=word(fields, "model"),
+        dataset=word(fields, "dataset"),
+        law=word(fields, "noise.law"),
+        refresh=word(fields, "noise.refresh"),
+        mapping=specification.mapping(fields),
+        variant=_variant(fields, specs),
         ratio=ratio,
         multiplier=multiplier,
         rule=rule,
         base_samples=base,
         samples=math.ceil((base or 0) * (1 + ratio if rule == "scaled" else 1)),
         seed=seed,
-        reading=_word(fields, "reading"),
-        configuration=_configuration(fields),
+        reading=word(fields, "reading"),
+        configuration=_configuration(fields, specs, family in seeds),
         data_sha256="",
     )
 
 
-def _fields(spec: str | None) -> dict[str, str]:
-    """Dotted field -> canonical JSON of its value; nothing where there is no specification that can be read."""
-    try:
-        return dict(_flat(json.loads(spec or "")))
-    except (ValueError, RecursionError):
-        return {}
+def _configuration(fields: Fields, specs: Mapping[str, Fields], seeds: bool) -> Named:
+    own = ((name, value) for name, value in fields.items() if name not in AXES)
+    bare = ((name, value) for name, value in own if not name.startswith(("noise.", "needs.")))
+    return tuple(sorted((*bare, *needed(fields, specs, seeds=seeds))))
 
 
-def _configuration(fields: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    outside = AXES | ROLES_OF_NOISE
-    return tuple(sorted((name, text) for name, text in fields.items() if name not in outside and name[:6] != "noise."))
-
-
-def _mapping(fields: Mapping[str, str]) -> str:
-    mapping = fields.get("noise.map", "null")
-    return "" if mapping == "null" else mapping
-
-
-def _word(fields: Mapping[str, str], name: str) -> str:
-    """A field's text; "" where it is absent or no text."""
-    value = json.loads(fields.get(name, "null"))
-    return value if isinstance(value, str) else ""
-
-
-def _whole(fields: Mapping[str, str], name: str) -> int | None:
-    """A field's whole number of at most 18 digits; None where it is absent or anything else."""
-    value = fields.get(name, "")
-    return int(value) if value.isdigit() and len(value) < 19 else None
-
-
-def _flat(spec: object, prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted field -> canonical JSON of its value; empty mappings vanish.
-
-    Raises:
-        ValueError: ``spec`` is no mapping.
-    """
-    if not isinstance(spec, dict):
-        raise ValueError("a specification is a mapping")  # noqa: TRY004
-    found: list[tuple[str, str]] = []
-    for name, value in spec.items():
-        if isinstance(value, dict):
-            found.extend(_flat(value, f"{prefix}{name}."))
-        else:
-            found.append((f"{prefix}{name}", json.dumps(value, sort_keys=True, separators=(",", ":"))))
-    return found
-
-
-def _ratio(text: str | None) -> Fraction | None:
-    # A plug-in's canonical JSON may hold a whole ratio as a number: both forms read the same without quotes.
-    bare = (text or "").strip('"')
-    return Fraction(bare) if RATIO.fullmatch(bare) else None
+def _variant(fields: Fields, specs: Mapping[str, Fields]) -> Named:
+    return tuple(sorted((*specification.noise_variant(fields), *teacher(fields, specs))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,18 @@ def estimate(values: Sequence[float]) -> Estimate:
 def standard_error(values: npt.NDArray[np.float64]) -> float | None:
     """SD / sqrt(N) of a value an example, [N]: the error of a finite test set. None below two examples."""
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def clustered_error(values: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer[Any]]) -> float | None:
+    """Standard error of the mean of ``values``, [N], that depend on each other within their cluster, [N].
+
+    sqrt(G / (G - 1) sum_g S_g^2) / N, S_g being the sum of deviations from the mean in cluster g of G: the
+    cluster-robust error of a mean. With clusters of one value it is SD / sqrt(N). None below two clusters.
+    """
+    _, place = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(place, weights=values - values.mean())
+    count = len(sums)
+    return math.sqrt(count / (count - 1) * float(sums @ sums)) / len(values) if count > 1 else None
 
 
 def normal_half(errors: Sequence[float]) -> float | None:

@@ -16,9 +16,16 @@ PANELS_SHOWN = 8
 
 def sentences(analysis: Analysis) -> list[str]:
     """A line a panel: the largest published ratio against r = 0, at the smallest published batch multiplier."""
-    found = [_line(section, panel) for section in analysis.sections for panel in section.view.panels]
+    found = [line for section in analysis.sections for line in _lines(section)]
     left = len(found) - PANELS_SHOWN
     return found[:PANELS_SHOWN] + ([f"{text.count(left, 'more panel')}: see the tables."] if left > 0 else [])
+
+
+def _lines(section: Section) -> list[str]:
+    """What figures of other kinds say; a line a panel where there are grids over r, or nothing else."""
+    said = [plate.says for plate in section.plates if plate.says]
+    panels = section.view.panels if section.drawings or not said else ()
+    return [*(_line(section, panel) for panel in panels), *said]
 
 
 def _line(section: Section, panel: Panel) -> str:

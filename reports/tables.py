@@ -6,39 +6,26 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from reports import text
-from reports.analysis import Analysis, Drawing
-from reports.cells import parse_configuration
+from reports.analysis import Analysis
+from reports.cells import SetKey, parse_configuration
+from reports.fields import Named
+from reports.figures.plate import Sheet
 from reports.measures import EXCESS, FLOORED, METRICS
-from reports.points import COLUMNS, csv_row
-from reports.rows import Trial
+from reports.rows import TEST, Trial
 
 TRIAL_COLUMNS = (
-    "id", "revision", "family", "model", "dataset", "law", "refresh", "noise_map", "ratio", "ratio_exact", "rate",
-    "rate_exact", "expected_rate", "realised_rate", "batch", "multiplier", "rule", "samples", "steps", "seed",
-    "reading", "parameters", "data_sha256", "configuration",
+    "id", "revision", "family", "model", "dataset", "law", "refresh", "noise_map", "noise_variant", "ratio",
+    "ratio_exact", "rate", "rate_exact", "expected_rate", "realised_rate", "batch", "multiplier", "rule", "samples",
+    "steps", "seed", "reading", "parameters", "tokens_per_second", "flops_utilisation", "data_sha256", "configuration",
 )  # fmt: skip
 LONGEST = 32_000  # characters of a text in a CSV: more than a spreadsheet's cell holds, and a map of 50 x 50 weights
 
 
-def points_csv(drawing: Drawing) -> bytes:
-    """The points of a figure."""
-    return _csv(COLUMNS, map(csv_row, drawing.points))
-
-
-def table_csv(drawings: Sequence[Drawing]) -> bytes:
-    """The table behind figures of one kind: a row a cell, what the document shows in full precision."""
-    fields = drawings[0].item.fields
-    head = ["dataset", "panel", *(name for field in fields for name in field.raw)]
-    rows = []
-    for drawing in drawings:
-        for panel, strip in zip(drawing.panels, drawing.strips, strict=True):
-            for cell in drawing.cells(strip):
-                raw = [value(cell) for field in fields for value in field.raw.values()]
-                rows.append([panel.dataset, panel.label, *raw])
-    return _csv(head, rows)
+def sheets(parts: Sequence[Sheet]) -> bytes:
+    """Sheets of one head, one below the other, as CSV."""
+    return _csv(parts[0].columns, [row for part in parts for row in part.rows])
 
 
 def trials_csv(analysis: Analysis) -> bytes:
@@ -68,16 +55,22 @@ def _told(trial: Trial, expected_rate: float | None) -> dict[str, object]:
         "rate": float(trial.rate),
         "rate_exact": str(trial.rate),
         "expected_rate": expected_rate,
-        "configuration": json.dumps(
-            {name: json.loads(value) for name, value in trial.configuration}, sort_keys=True, separators=(",", ":")
-        ),
+        "noise_variant": _object(trial.variant) if trial.variant else "",
+        "configuration": _object(trial.configuration),
     }
 
 
+def _object(fields: Named) -> str:
+    return json.dumps({name: json.loads(value) for name, value in fields}, sort_keys=True, separators=(",", ":"))
+
+
 def metrics_csv(analysis: Analysis) -> bytes:
-    """Every final test metric of every published trial, those without a figure included."""
-    rows = [[trial.id, name, trial.metrics[name]] for trial in analysis.trials for name in sorted(trial.metrics)]
-    return _csv(["id", "metric", "value"], rows)
+    """Every final metric of every published trial, those without a figure and of other splits included."""
+    rows = []
+    for trial in analysis.trials:
+        rows += [[trial.id, name, trial.metrics[name], TEST] for name in sorted(trial.metrics)]
+        rows += [[trial.id, name, trial.elsewhere[split, name], split] for split, name in sorted(trial.elsewhere)]
+    return _csv(["id", "metric", "value", "split"], rows)
 
 
 def configurations_csv(analysis: Analysis) -> bytes:
@@ -86,16 +79,19 @@ def configurations_csv(analysis: Analysis) -> bytes:
         [section.slug, panel.label, panel.dataset, name, value]
         for section in analysis.sections
         for panel in section.view.panels
-        for name, value in [*_map_field(section.view.key.mapping), *parse_configuration(panel.configuration)]
+        for name, value in [*noise_fields(section.view.key), *parse_configuration(panel.configuration)]
     ]
     return _csv(["set", "panel", "dataset", "field", "value"], rows)
 
 
-def _map_field(mapping: str) -> list[tuple[str, str]]:
-    return [("noise.map", mapping)] if mapping else []
+def noise_fields(key: SetKey) -> list[tuple[str, str]]:
+    """What a set's noise has beside law and refresh, as fields of the specification."""
+    own = [(f"noise.{name}", value) for name, value in key.variant if name.partition(".")[0] != "teacher"]
+    taught = [(f"needs.{name}", value) for name, value in key.variant if name.partition(".")[0] == "teacher"]
+    return [*([("noise.map", key.mapping)] if key.mapping else []), *parse_configuration([*own, *taught])]
 
 
-FAILURE_FIELDS = ("family", "model", "dataset", "law", "noise_map", "ratio", "multiplier", "seed")
+FAILURE_FIELDS = ("family", "model", "dataset", "law", "noise_map", "noise_variant", "ratio", "multiplier", "seed")
 
 
 def failures_csv(analysis: Analysis) -> bytes:
@@ -108,28 +104,6 @@ def failures_csv(analysis: Analysis) -> bytes:
             [one.id, one.revision, one.attempt, one.outcome, one.reason, "yes" if one.published else "no", *named]
         )
     return _csv(["id", "revision", "attempt", "outcome", "reason", "published", *FAILURE_FIELDS], rows)
-
-
-def shown(drawing: Drawing) -> dict[str, Any]:
-    """The table behind a figure as the document's data: heads, spans, and groups of rows, a group a panel."""
-    fields = drawing.item.fields
-    spans: list[dict[str, Any]] = []
-    for field in fields:
-        if spans and field.span and spans[-1]["text"] == field.span:
-            spans[-1]["span"] += 1
-        else:
-            spans.append({"text": field.span, "span": 1})
-    groups = []
-    for strip in drawing.strips:
-        cells = drawing.cells(strip)
-        groups.append(
-            {
-                "label": text.breakable(strip.title),
-                "rows": [[field.shown(cell) for field in fields] for cell in cells],
-                "complete": [all(point.complete for point in cell.points.values()) for cell in cells],
-            }
-        )
-    return {"heads": [field.head for field in fields], "spans": spans, "groups": groups}
 
 
 def _csv(head: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:

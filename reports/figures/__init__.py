@@ -1,8 +1,13 @@
-"""The kinds of figures, a module each: rows in, figure out. A new kind is a module here and a line in ``ITEMS``."""
+"""The kinds of figures, a module each: rows in, figure out. A new kind is a module here and a line in ``ITEMS``.
+
+An ``Item`` is a grid of panels over the noise ratio; a ``Kind`` makes its own plates, from points over another axis or
+from artifacts.
+"""
 
 from __future__ import annotations
 
-from reports.figures import accuracy, excess, nll
+from reports.figures import accuracy, batch, context, excess, gradients, nll
 from reports.figures.item import Item
+from reports.figures.plate import Kind
 
-ITEMS: tuple[Item, ...] = (accuracy.ITEM, nll.ITEM, excess.ITEM)
+ITEMS: tuple[Item | Kind, ...] = (accuracy.ITEM, nll.ITEM, excess.ITEM, batch.KIND, context.KIND, gradients.KIND)

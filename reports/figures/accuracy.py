@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from reports import text
 from reports.figures.axes import Column
 from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
-from reports.points import Point
+from reports.points import Point, unit_of
 
 
 def _caption(points: Sequence[Point]) -> str:
+    unit = unit_of(points)
     words = (
-        "Top-1 accuracy and accuracy of one sample from the predicted distribution, on clean test data. Dashed: what "
+        f"Top-1 accuracy and accuracy of one sample from the predicted distribution, on {unit.data}. Dashed: what "
         "a model scores that predicts T′p where the clean reference predicts p."
     )
     top1 = [point for point in points if point.quantity == "top1"]
     if any("exact" in point.floor_kind for point in top1):
-        words += " For top-1 that is the share of examples whose most probable class under T′p is the true one."
+        words += (
+            f" For top-1 that is the share of {unit.many} whose most probable {unit.outcome} under T′p is the true one."
+        )
     if any("clean" in point.floor_kind for point in top1):
         words += " Below its threshold the law keeps every argmax: there the top-1 floor is the clean top-1."
     if any("certain" in point.floor_kind for point in top1):
@@ -25,9 +28,10 @@ def _caption(points: Sequence[Point]) -> str:
     ties = _rates(top1, "tie")
     lost = _rates(top1, "lost")
     if ties:
-        words += f" At e = {ties} two classes of a certain prediction tie, and top-1 has no floor."
+        words += f" At e = {ties} two {unit.classes} of a certain prediction tie, and top-1 has no floor."
     if lost:
-        words += f" At e = {lost} a certain prediction of some class turns wrong; without all of p there is no floor."
+        words += f" At e = {lost} a certain prediction of some {unit.outcome} turns wrong; without all of p there is no"
+        words += " floor."
     return words
 
 

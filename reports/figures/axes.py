@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from reports import text
-from reports.figures import style
+from reports.figures import marks, style
 from reports.points import Point
 
 #: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
 LINEAR_UP_TO = 2.5
 TICK_GAP = 0.085  # of the axis: the words of nearer ticks go a line lower
 TICK_LINES, TICK_LINES_OF_TWO = 5, 2  # of ticks named by e alone and by both; what has no room there has no tick
-DODGE = 2.2  # points between the lines of neighbouring multipliers, so that whiskers do not cover each other
-SPREAD = 8.0  # points from the first of them to the last, at most
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
     from matplotlib.figure import Figure
 
     handles = _handles(rows, columns)
-    across = _legend_columns(handles)
+    across = marks.legend_columns(handles)
     legend = 0.2 + 0.15 * math.ceil(len(handles) / across)  # inches
     height = sum(style.ROW + _room_of_ticks(row, columns) for row in rows)
     figure = Figure(figsize=(style.WIDTH, height + legend), layout="constrained")
@@ -127,17 +124,17 @@ def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
     _x_axis(axes, scale, row.rate_words, bottom=bottom)
     if column.zero and any(point.mean is not None for point in points):
         axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
-    apart = min(DODGE, SPREAD / max(1, len(multipliers) - 1))
-    for index, multiplier in enumerate(multipliers):
-        line = [point for point in points if point.multiplier == multiplier]
-        shift = _shifted(axes, apart * (index - (len(multipliers) - 1) / 2))
-        _line(axes, line, style.look(index), shift)
+    by_line = [[point for point in points if point.multiplier == multiplier] for multiplier in multipliers]
+    for index, line in enumerate(by_line):
+        shift = marks.dodged(axes, index, len(by_line))
+        marks.line(axes, line, _at, style.look(index), shift)
         if column.floor_label:
-            _floor(axes, line, style.look(index), shift)
-    _test_error(axes, points, scale)
-    _y_axis(axes, points, column)
+            marks.floor(axes, line, _at, style.look(index), shift)
+    marks.test_error(axes, points, scale.unplace(scale.last + 0.065 * scale.span))
+    marks.y_axis(axes, points, floors=bool(column.floor_label), zero=column.zero)
     axes.set_ylabel(column.label)
-    lines = _missing(axes, points, multipliers, scale)
+    room = TICK_GAP * (scale.last - scale.first)
+    lines = marks.missing(axes, by_line, _at, lambda point: scale.place(_at(point)), room)
     axes.set_title(f"{text.plain(row.title, 70)}: {column.title}", loc="left", parse_math=False, pad=4 + 7.5 * lines)
 
 
@@ -184,19 +181,8 @@ def _lines_of_ticks(scale: Scale) -> list[int | None]:
     return found
 
 
-def _y_axis(axes: Any, points: Sequence[Point], column: Column) -> None:
-    """Limits round everything drawn: lines that are shifted aside do not enter matplotlib's own."""
-    shown = [value for point in points for value in (point.mean, point.low, point.high) if value is not None]
-    shown += [value for point in points for value in (point.test_low, point.test_high) if value is not None]
-    if column.floor_label:
-        shown += [point.floor for point in points if point.floor is not None]
-    if not shown:
-        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
-        axes.set_yticks([])
-        return
-    low, high = min([*shown, *([0.0] if column.zero else [])]), max([*shown, *([0.0] if column.zero else [])])
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-    axes.set_ylim(low - room, high + room)
+def _at(point: Point) -> float:
+    return float(point.ratio)
 
 
 def _to_rate(values: Any) -> Any:
@@ -205,89 +191,6 @@ def _to_rate(values: Any) -> Any:
 
 def _to_ratio(values: Any) -> Any:
     return values / (1 - values)
-
-
-def _shifted(axes: Any, points: float) -> Any:
-    from matplotlib.transforms import ScaledTranslation
-
-    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
-
-
-def _line(axes: Any, line: Sequence[Point], look: Mapping[str, Any], shift: Any) -> None:
-    drawn = [(float(point.ratio), math.nan if point.mean is None else point.mean) for point in line]
-    axes.plot(*_apart(drawn), color=look["color"], linestyle=look["linestyle"], transform=shift, zorder=3)
-    for point in line:
-        if point.mean is None:
-            continue
-        at = float(point.ratio)
-        if point.low is not None and point.high is not None:
-            reach = [[point.mean - point.low], [point.high - point.mean]]
-            axes.errorbar(
-                [at], [point.mean], reach, color=look["color"], capsize=2, elinewidth=0.8, capthick=0.8,
-                linestyle="none", transform=shift, zorder=3,
-            )  # fmt: skip
-        face = look["color"] if point.complete else "white"
-        axes.plot(
-            [at], [point.mean], marker=look["marker"], color=look["color"], markerfacecolor=face,
-            markeredgewidth=0.9, linestyle="none", transform=shift, zorder=4,
-        )  # fmt: skip
-
-
-def _floor(axes: Any, line: Sequence[Point], look: Mapping[str, Any], shift: Any) -> None:
-    drawn = [(float(point.ratio), math.nan if point.floor is None else point.floor) for point in line]
-    axes.plot(
-        *_apart(drawn), color=look["color"], linestyle=style.FLOOR_LINE, linewidth=1.0, marker="_", markersize=5,
-        markeredgewidth=1.0, transform=shift, zorder=2,
-    )  # fmt: skip
-
-
-def _apart(drawn: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in drawn], [y for _, y in drawn]
-
-
-def _test_error(axes: Any, points: Sequence[Point], scale: Scale) -> None:
-    """A grey bar at the right edge: the test set's own error at its widest, about the point that has it."""
-    bars = [(point.test_low, point.test_high) for point in points]
-    known = [(low, high) for low, high in bars if low is not None and high is not None]
-    if not known:
-        return
-    low, high = max(known, key=lambda bar: bar[1] - bar[0])
-    at = scale.unplace(scale.last + 0.065 * scale.span)
-    axes.plot([at, at], [low, high], color="#9a9a9a", linewidth=3.2, solid_capstyle="butt", zorder=2)
-
-
-def _missing(axes: Any, points: Sequence[Point], multipliers: Sequence[int], scale: Scale) -> int:
-    """Write n/N above the panel, a line a multiplier, where values are missing; returns the number of lines."""
-    from matplotlib.transforms import blended_transform_factory, offset_copy
-
-    lines = 0
-    across = blended_transform_factory(axes.transData, axes.transAxes)
-    room = TICK_GAP * (scale.last - scale.first)
-    for index, multiplier in enumerate(multipliers):
-        odd = [point for point in points if point.multiplier == multiplier and not point.complete]
-        if not odd:
-            continue
-        look = style.look(index)
-        base = offset_copy(across, fig=axes.figure, y=5 + 7.5 * lines, units="points")
-        at = [scale.place(float(point.ratio)) for point in odd]
-        # Without room for words the marks stand alone; the table has the numbers.
-        tight = any(after - before < room for before, after in itertools.pairwise(at))
-        for point in odd:
-            mark = offset_copy(base, fig=axes.figure, x=0 if tight else -5.5, units="points")
-            hollow = {"marker": look["marker"], "markerfacecolor": "white", "markersize": 3.4}
-            shape = hollow if point.n else {"marker": "x", "markersize": 3.4}
-            axes.plot(
-                [float(point.ratio)], [1], color=look["color"], markeredgewidth=0.8, linestyle="none",
-                transform=mark, clip_on=False, **shape,
-            )  # fmt: skip
-            if not tight:
-                words = offset_copy(base, fig=axes.figure, x=-2.5, units="points")
-                axes.text(
-                    float(point.ratio), 1, f"{point.n}/{point.of}", transform=words, fontsize=5.8, ha="left",
-                    va="center_baseline", color=look["color"],
-                )  # fmt: skip
-        lines += 1
-    return lines
 
 
 def _handles(rows: Sequence[Strip], columns: Sequence[Column]) -> list[Any]:
@@ -299,23 +202,4 @@ def _handles(rows: Sequence[Strip], columns: Sequence[Column]) -> list[Any]:
         Line2D([], [], **style.look(index), label=f"batch × {multiplier}")
         for index, multiplier in enumerate(multipliers)
     ]
-    floors = list(dict.fromkeys(column.floor_label for column in columns if column.floor_label))
-    if floors:
-        handles.append(Line2D([], [], color=style.GREY, linestyle=style.FLOOR_LINE, label=" / ".join(floors)))
-    if any(point.test_low is not None for point in points):
-        handles.append(Line2D([], [], color="#9a9a9a", linewidth=3.2, label="test-set error"))
-    if any(0 < point.n < point.of for point in points):
-        handles.append(
-            Line2D(
-                [], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none", label="seeds missing"
-            )
-        )
-    if any(not point.n for point in points):
-        handles.append(Line2D([], [], color=style.GREY, marker="x", linestyle="none", label="no value"))
-    return handles
-
-
-def _legend_columns(handles: Sequence[Any]) -> int:
-    """As many columns as the text width holds: every one is as wide as the longest label in it, or about."""
-    widths = [len(handle.get_label()) + 7 for handle in handles]  # in characters, the line before it included
-    return len(handles) if sum(widths) <= 120 else max(1, 120 // max(widths))
+    return handles + marks.handles(points, [column.floor_label for column in columns])

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from reports.figures.axes import Column
 from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
-from reports.points import Point
+from reports.points import Point, unit_of
 
 
 def _caption(points: Sequence[Point]) -> str:
+    unit = unit_of(points)
     words = (
         "Excess damage: observed less floor, seed by seed. For NLL, above zero is worse than the channel alone "
         "explains; for sampled accuracy, below zero is. At r = 0 a trial is its own floor, so no excess is shown. The "
-        "test set's error is that of the difference from the floor, example by example."
+        f"test set's error is that of the difference from the floor, {unit.one} by {unit.one}."
     )
     if any("bound" in point.floor_kind for point in points):
         words += " Where the floor is a bound (b), the NLL's excess is a lower estimate."

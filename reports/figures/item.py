@@ -172,3 +172,14 @@ def cell_fields() -> list[Field]:
             {"trials": lambda cell: cell.first.trials, "seeds": lambda cell: cell.first.of},
         ),
     ]
+
+
+def spans(fields: Sequence[Field]) -> list[tuple[str, int]]:
+    """Heads above neighbouring columns, and how many each covers."""
+    found: list[tuple[str, int]] = []
+    for field in fields:
+        if found and field.span and found[-1][0] == field.span:
+            found[-1] = (field.span, found[-1][1] + 1)
+        else:
+            found.append((field.span, 1))
+    return found

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from reports.figures.axes import Column
 from reports.figures.item import Item, cell_fields, floor_field, interval_field, mean_field, sampling_field
-from reports.points import Point
+from reports.points import Point, unit_of
 
 
 def _caption(points: Sequence[Point]) -> str:
+    unit = unit_of(points)
     words = (
-        "Test NLL in nats an example, on clean test data, and the same of channel-inverted predictions. Dashed, left: "
-        "the NLL of a model that predicts T′p where the clean reference predicts p; right: the clean reference's own "
-        "channel-inverted NLL, mixed with 1e\u22123 of uniform like all others."
+        f"Test NLL in nats {unit.article} {unit.one}, on {unit.data}, and the same of channel-inverted predictions. "
+        "Dashed, left: the NLL of a model that predicts T′p where the clean reference predicts p; right: the clean "
+        "reference's own channel-inverted NLL, mixed with 1e\u22123 of uniform like all others."
     )
     words += " Boundary: share of inverted predictions on the edge of the simplex."
     if any("bound" in point.floor_kind for point in points):

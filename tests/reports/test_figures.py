@@ -15,6 +15,7 @@ from fixtures.report_store import Rows, grid, study
 from reports import text
 from reports.analysis import Analysis, Drawing, analyse
 from reports.figures import ITEMS, style
+from reports.figures.item import Item
 from reports.files import open_store
 from reports.points import Point
 
@@ -51,7 +52,10 @@ def drawings(analysis: Analysis) -> list[Drawing]:
 
 
 def test_every_kind_is_drawn(analysis: Analysis) -> None:
-    assert [drawing.item.name for drawing in drawings(analysis)] == [item.name for item in ITEMS]
+    grids = [item.name for item in ITEMS if isinstance(item, Item)]
+    assert [drawing.item.name for drawing in drawings(analysis)] == grids
+    many = len(analysis.sections[0].view.multipliers) >= 3
+    assert [plate.kind for plate in analysis.sections[0].plates] == (["batch"] if many else [])
 
 
 def test_the_same_points_give_the_same_bytes_whatever_the_users_settings(analysis: Analysis) -> None:

@@ -1,0 +1,173 @@
+"""Cells of a figure set arranged along another axis than r: batch multiplier, context length, sequences a batch.
+
+Each arrangement is a figure set of one panel whose cells are (ratio, x, seed), so that points are made of it as of any
+panel. Panels that differ in x, and in what must follow x, become one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from reports.cells import Cell, Configuration, FigureSet, Panel, PanelKey, panel_label
+from reports.rows import Published
+
+FEWEST_MULTIPLIERS = 3  # that are worth a figure: two are in the figures over r
+FEWEST_CONTEXTS = 2
+
+#: What may differ between trials of equal steps, and of equal tokens, beside the axis.
+LENGTH = frozenset({"budget.samples", "evaluation.every_samples"})
+SHAPE = LENGTH | {"batch.size", "evaluation.paper_batch", "evaluation.paper_batches"}
+RATE_RULE = "optimiser.batch_rule"  # what a multiplier does to the learning rate: at multiplier 1 all rules are one
+
+Cells = dict[Cell, Published]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Along:
+    """A figure set of one panel whose multipliers are the values of x, and the panels it is made of."""
+
+    view: FigureSet
+    sources: tuple[Panel, ...]
+
+    @property
+    def panel(self) -> Panel:
+        """Its only panel."""
+        return self.view.panels[0]
+
+
+def by_batch(view: FigureSet) -> list[Along]:
+    """Over the batch multiplier: each panel with enough of them (equal samples), and, across panels that differ in
+    their budget, those of equal steps. At multiplier 1 a panel without trials takes those of another rate rule.
+    """
+    found = []
+    names = [_reduced(panel, LENGTH) for panel in view.panels]
+    for panel in view.panels:
+        cells = {**_at_multiplier_one(view, panel), **panel.trials}
+        if len({x for _, x, _ in panel.trials}) >= FEWEST_MULTIPLIERS:
+            length = _field(panel.configuration, "budget.samples")
+            told = f"{int(length):,} samples" if length.isdigit() else ""
+            name = _reduced(panel, LENGTH)
+            found.append(_along(view, name, names, told, cells, (panel,), view.multipliers))
+    for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, LENGTH)):
+        by_steps: dict[int, Cells] = defaultdict(dict)
+        for cell, trial in _cells(panels):
+            batch = trial.batch
+            if trial.base_samples and trial.base_samples % batch == 0:
+                by_steps[trial.base_samples // batch][cell] = trial
+        for steps, cells in sorted(by_steps.items()):
+            multipliers = {x for _, x, _ in cells}
+            if len(multipliers) >= FEWEST_MULTIPLIERS:
+                found.append(_along(view, name, names, f"{steps:,} steps", cells, tuple(panels), sorted(multipliers)))
+    return found
+
+
+def by_context(view: FigureSet) -> list[Along]:
+    """Over the context length, at each batch multiplier: panels that differ in it alone, or in what keeps tokens and
+    tokens a step the same.
+    """
+    found, used = [], set()
+    with_context = [panel for panel in view.panels if _context(panel) is not None]
+    # Equal tokens first; of what is left, panels that differ in nothing but their context.
+    for hidden, shape in ((SHAPE | {"context"}, _tokens), (frozenset({"context"}), _nothing)):
+        names = [_reduced(panel, hidden) for panel in with_context]
+        left = [panel for panel in with_context if id(panel) not in used]
+        for _, panels in _grouped(left, partial(_alike, hidden, shape)):
+            if len({_context(panel) for panel in panels}) < FEWEST_CONTEXTS:
+                continue
+            used |= {id(panel) for panel in panels}
+            for multiplier in view.multipliers:
+                cells: Cells = {}
+                for panel in panels:
+                    x = _context(panel) or 0
+                    here = {(r, x, seed): one for (r, m, seed), one in panel.trials.items() if m == multiplier}
+                    cells = {**here, **cells}
+                lengths = sorted({x for _, x, _ in cells})
+                if len(lengths) >= FEWEST_CONTEXTS:
+                    told = f"batch × {multiplier}" if len(view.multipliers) > 1 else ""
+                    name = _reduced(panels[0], hidden)
+                    found.append(_along(view, name, names, told, cells, tuple(panels), lengths))
+    return found
+
+
+def by_sequences(view: FigureSet) -> list[Along]:
+    """Over the sequences of a batch: panels that differ in batch and budget. Of two budgets the longer one counts."""
+    hidden = LENGTH | {"batch.size"}
+    names = [_reduced(panel, hidden) for panel in view.panels]
+    found = []
+    for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, hidden)):
+        cells: Cells = {}
+        for (ratio, _, seed), trial in sorted(_cells(panels), key=lambda item: (item[1].samples, item[1].id)):
+            cells[ratio, trial.batch, seed] = trial
+        if cells:
+            found.append(_along(view, name, names, "", cells, tuple(panels), sorted({x for _, x, _ in cells})))
+    return found
+
+
+def _along(
+    view: FigureSet,
+    name: PanelKey,
+    names: Iterable[PanelKey],
+    told: str,
+    cells: Mapping[Cell, Published],
+    sources: tuple[Panel, ...],
+    values: Iterable[int],
+) -> Along:
+    label = panel_label(name, list(names))
+    panel = Panel(f"{label}; {told}" if told else label, *name, trials=dict(sorted(cells.items())), attempted=0)
+    return Along(replace(view, panels=(panel,), multipliers=tuple(values)), sources)
+
+
+def _at_multiplier_one(view: FigureSet, panel: Panel) -> Cells:
+    """Trials at multiplier 1 of panels that differ in the rule for the learning rate only: what this one lacks."""
+    if not any(name == RATE_RULE for name, _ in panel.configuration):
+        return {}
+    name = _reduced(panel, {RATE_RULE})
+    alike = [other for other in view.panels if _reduced(other, {RATE_RULE}) == name]
+    return {cell: trial for cell, trial in _cells(alike) if cell[1] == 1}
+
+
+def _grouped(panels: Iterable[Panel], key: Callable[[Panel], Key]) -> list[tuple[Key, list[Panel]]]:
+    groups: dict[Key, list[Panel]] = defaultdict(list)
+    for panel in panels:
+        groups[key(panel)].append(panel)
+    return list(groups.items())
+
+
+def _cells(panels: Iterable[Panel]) -> list[tuple[Cell, Published]]:
+    return [item for panel in panels for item in panel.trials.items()]
+
+
+def _reduced(panel: Panel, hidden: Collection[str]) -> PanelKey:
+    kept: Configuration = tuple(field for field in panel.configuration if field[0] not in hidden)
+    return panel.dataset, kept
+
+
+def _field(configuration: Configuration, name: str) -> str:
+    return dict(configuration).get(name, "")
+
+
+def _context(panel: Panel) -> int | None:
+    found = _field(panel.configuration, "context")
+    return int(found) if found.isdigit() and len(found) < 10 else None
+
+
+def _alike(
+    hidden: Collection[str], shape: Callable[[Panel], tuple[object, ...]], panel: Panel
+) -> tuple[PanelKey, tuple[object, ...]]:
+    return _reduced(panel, hidden), shape(panel)
+
+
+def _nothing(panel: Panel) -> tuple[object, ...]:
+    return ()
+
+
+def _tokens(panel: Panel) -> tuple[object, ...]:
+    """Tokens of the base budget, and of a step at multiplier 1; fields as they are where one is no number."""
+    context = _context(panel)
+    lengths = [_field(panel.configuration, name) for name in ("budget.samples", "batch.size")]
+    return tuple(int(one) * context if context and one.isdigit() and len(one) < 19 else one for one in lengths)
