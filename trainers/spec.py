@@ -230,6 +230,13 @@ class TrialSpec(Fields):
         return None
 
     @property
+    def idle_roles(self) -> frozenset[str]:
+        """Roles that this trial would make nothing of, though its group fills them: the grid leaves them out, as a clean
+        trial leaves out its law, so that the clean cells of several teachers are one trial.
+        """
+        return frozenset()
+
+    @property
     def pace(self) -> str:
         """What decides the time a sample takes, beside family, model and data set: trials that agree share timings."""
         return ""

@@ -213,7 +213,7 @@ class _GroupResolver:
         dataset = self._dataset(spec, cell)
         self._check_names(spec, cell, dataset)
         if self.needs:
-            needs = {role: self.needs[role](spec).id for role in sorted(self.needs)}
+            needs = {role: self.needs[role](spec).id for role in sorted(self.needs.keys() - spec.idle_roles)}
             spec = spec.model_copy(update={"needs": needs})
         if self.family.check is not None:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +13,19 @@ from torch import nn
 from trainers.datasets.text.corpus import Tokens
 from trainers.device import autocast
 from trainers.language.windows import Starts, gather
+from trainers.metrics.tokens import Inverter
 from trainers.models.language import LanguageModel
 
 #: Tokens a forward pass; fixed, since the last bits of a product may depend on the batch.
 TOKENS_AT_ONCE = 8192
-#: Numbers of float64 at once, rows x vocabulary: 64 MB an array.
-NUMBERS_AT_ONCE = 8_000_000
+#: Rows of logits at once: fewer would read the output matrix again and again.
+ROWS_AT_ONCE = 256
+#: Numbers of float64 at once, rows x vocabulary: 1 MB an array on a CPU, whose caches it then does not leave (a quarter
+#: of the time that 64 MB take), 1 GB on a GPU.
+NUMBERS_ON_CPU = 2**17
+NUMBERS_ON_GPU = 2**27
 
 Numbers = npt.NDArray[np.float64]
-#: Log-probabilities [n, classes], float64 and summing to 1, and true classes [n], to p(truth) [n] of the prediction
-#: with the channel inverted, and whether it lies on the simplex's boundary [n].
-Invert = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Reader:
     precision: str
     device: torch.device
 
-    def measure(self, model: nn.Module, starts: Starts, invert: Invert | None) -> Measured:
+    def measure(self, model: nn.Module, starts: Starts, invert: Inverter | None) -> Measured:
         """All targets of the windows that begin at ``starts``."""
         parts: list[list[npt.NDArray[np.generic]]] = []
         for logits, truth in self._chunks(model, starts):
@@ -91,10 +93,10 @@ class Reader:
 
     def mean_nll(self, model: nn.Module, starts: Starts) -> float:
         """Mean of -ln p(truth) over the windows, nats."""
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for logits, truth in self._chunks(model, starts):
-            total += torch.nn.functional.cross_entropy(logits.double(), truth, reduction="sum").item()
-        return total / (len(starts) * self.context)
+            total += torch.nn.functional.cross_entropy(logits.double(), truth, reduction="sum")
+        return total.item() / (len(starts) * self.context)
 
     def _over_classes(self, log_p: torch.Tensor) -> torch.Tensor:
         """Without outputs that the data has no token for; what is left sums to 1 again."""
@@ -105,7 +107,9 @@ class Reader:
         """Logits [n, outputs], float32, and truth [n], in order. The output layer is in float32 in any precision."""
         network: LanguageModel = model  # type: ignore[assignment]
         sequences = max(1, TOKENS_AT_ONCE // self.context)
-        rows = max(1, NUMBERS_AT_ONCE // network.lm_head.out_features)
+        numbers = NUMBERS_ON_CPU if self.device.type == "cpu" else NUMBERS_ON_GPU
+        small = max(1, numbers // network.lm_head.out_features)
+        rows = max(ROWS_AT_ONCE // small, 1) * small
         for first in range(0, len(starts), sequences):
             windows = torch.from_numpy(gather(self.tokens, starts[first : first + sequences], self.context))
             windows = windows.to(self.device)
@@ -113,4 +117,5 @@ class Reader:
                 states = network.hidden(windows[:, :-1])
             states, truth = states.flatten(0, 1).float(), windows[:, 1:].flatten()
             for row in range(0, len(states), rows):
-                yield network.lm_head(states[row : row + rows]), truth[row : row + rows]
+                logits = network.lm_head(states[row : row + rows])
+                yield from zip(torch.split(logits, small), torch.split(truth[row : row + rows], small), strict=True)

@@ -29,7 +29,7 @@ def check_teacher(spec: LanguageSpec) -> None:
         raise SpecError(
             f"noise.law {spec.noise.law} follows a trained model; name the group that trains it under needs.{TEACHER}"
         )
-    if material not in TAUGHT and TEACHER in spec.needs:
+    if material not in TAUGHT and TEACHER in spec.needs and spec.noise.ratio > 0:  # a clean trial has no law at all
         raise SpecError(
             f"noise.law {spec.noise.law} has no use for needs.{TEACHER}; remove it, or give the law a group of its own"
         )

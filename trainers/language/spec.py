@@ -102,6 +102,10 @@ class LanguageSpec(NetworkFields):
         return self.evaluation.every_samples
 
     @property
+    def idle_roles(self) -> frozenset[str]:
+        return frozenset({"teacher"}) if self.noise.ratio == 0 else frozenset()
+
+    @property
     def warmup_samples(self) -> int:
         """Sequences of warm-up: that many steps at any multiplier (``paper``), or that many tokens (``corrected``)."""
         sequences = -(-self.schedule.warmup_tokens // self.context)

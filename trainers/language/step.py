@@ -8,12 +8,12 @@ from typing import cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from trainers.device import autocast
 from trainers.errors import SpecError
+from trainers.language import head
 from trainers.language.spec import OptimiserSpec
-from trainers.models.language import Network, layers_and_width
+from trainers.models.language import LanguageModel, Network, layers_and_width
 
 #: On a CPU a micro-batch's logits take at most so much, as float32: more leaves the caches and is no faster.
 CPU_LOGIT_BYTES = 64 * 2**20
@@ -50,17 +50,18 @@ def summed_loss(model: nn.Module, precision: str, device: torch.device, compiled
     Raises:
         SpecError: it is to be compiled, and there is no compiler.
     """
+    if compiled and device.type == "cpu" and not compiler():
+        raise SpecError("compile is true, and this machine has no C++ compiler; install g++, or leave compile out")
+    network = cast(LanguageModel, model)
+    hidden = torch.compile(network.hidden) if compiled else network.hidden
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
 
     def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with autocast(precision, device):
-            logits = model(inputs)
-        return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
+            states = hidden(inputs)
+        return head.summed_loss(states.flatten(0, 1).float(), network.lm_head.weight, targets.flatten(), kind)
 
-    if not compiled:
-        return loss
-    if device.type == "cpu" and not compiler():
-        raise SpecError("compile is true, and this machine has no C++ compiler; install g++, or leave compile out")
-    return cast(SummedLoss, torch.compile(loss))
+    return loss
 
 
 def compiler() -> str | None:

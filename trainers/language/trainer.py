@@ -17,7 +17,7 @@ from trainers.datasets.text.corpus import Corpus
 from trainers.device import check_precision, repeatable, usable
 from trainers.errors import DivergedError
 from trainers.language import artifact, samples, weights
-from trainers.language.evaluation import Invert, Measured, Reader
+from trainers.language.evaluation import Measured, Reader
 from trainers.language.noise import corruption
 from trainers.language.schedule import learning_rate
 from trainers.language.source import Source
@@ -25,8 +25,10 @@ from trainers.language.spec import LanguageSpec
 from trainers.language.state import FORMAT, check
 from trainers.language.step import clip, micro_batch, optimiser_for, summed_loss
 from trainers.language.windows import check_length, crops, validation_starts
+from trainers.metrics.tokens import inverter
 from trainers.models import language
 from trainers.models.catalogue import trainable
+from trainers.noise.channel import structured
 from trainers.protocol import Artifact, Cost, Metric
 from trainers.state import copied, identity, load_optimiser, optimiser_state
 
@@ -63,7 +65,7 @@ class LanguageTrainer:
         noise = corruption(spec, corpus, needs, self._device)
         self._micro = micro_batch(self._network, self._device, spec.batch.total, micro)
         self._source = Source(spec, corpus.train, noise, self._micro, self._device)
-        self._invert: Invert | None = None
+        self._invert = inverter(structured(noise.law, spec.noise, corpus.vocabulary))
         self._loss_of = summed_loss(self._model, spec.precision, self._device, compiled)
         self._optimiser = optimiser_for(spec.optimiser, self._model)
         self._moving = [p for group in self._optimiser.param_groups for p in group["params"]]
