@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("contracts.noise_law", "contracts.dataset", "contracts.trainer")
+pytest.register_assert_rewrite("contracts.noise_law", "contracts.corpus", "contracts.dataset", "contracts.trainer")
 
 #: Examples are drawn from a fixed seed, so that a run that fails fails again; set HYPOTHESIS_PROFILE=wander to explore.
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=60)

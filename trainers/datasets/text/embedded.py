@@ -116,12 +116,12 @@ class Embedded:
 
     def _build(self) -> None:
         """Build aside, then rename: of several processes that build at once, the first gives it its name."""
-        texts = self.texts()
-        engine = self.engine(texts)
         self._sweep()
         aside = self.folder.parent / f".{self.name}-{secrets.token_hex(8)}"
         aside.mkdir(parents=True)
         try:
+            texts = self.texts()
+            engine = self.engine(texts)
             write_durably(aside / TOKENIZER, engine.to_str(pretty=True).encode())
             with CorpusWriter(aside, VOCABULARY, separator_id(engine, END_OF_TEXT)) as writer:
                 for text in texts:

@@ -39,13 +39,22 @@ class FileTokenizer:
         return text
 
 
-@lru_cache(maxsize=16)
 def read_engine(path: Path) -> Engine:
     """The tokenizer of a file, bare: it cuts nothing off, pads nothing and takes special tokens in texts for text.
 
     Raises:
         DataMissingError: the file cannot be read as a tokenizer.
     """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataMissingError(f"{path} cannot be read as a tokenizer: {error}") from error
+    return _read_once(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _read_once(path: Path, marks: tuple[int, int, int]) -> Engine:
+    """``marks`` tell the file from another that takes its place."""
     from tokenizers import Tokenizer
 
     try:
