@@ -231,8 +231,9 @@ class TrialSpec(Fields):
 
     @property
     def idle_roles(self) -> frozenset[str]:
-        """Roles that this trial would make nothing of, though its group fills them: the grid leaves them out, as a clean
-        trial leaves out its law, so that the clean cells of several teachers are one trial.
+        """Roles that this trial makes nothing of, though its group fills them: a grid leaves them out.
+
+        As a clean trial forgets its law, so the clean cells of several teachers are one trial.
         """
         return frozenset()
 

@@ -22,4 +22,4 @@ def learning_rate(spec: LanguageSpec, position: int) -> float:
         return peak
     final = peak * spec.schedule.final_share
     turn = math.pi * (position - warmup) / (spec.samples - warmup)
-    return final + (peak - final) * 0.5 * (1 + math.cos(turn))
+    return peak - (peak - final) * 0.5 * (1 - math.cos(turn))

@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import nn
 
-#: Deviation of the embedding, which is the output matrix too: states within (-1, 1) then give logits near 0.
-EMBEDDING_DEVIATION = 0.05
+#: Deviation of the embedding, which is the output matrix too. An LSTM has no layer norm that would raise small inputs:
+#: after 200 steps on python-docs lstm_tiny is at 6.3 nats with 0.05 and at 5.7 with 0.2 (at a rate of 1e-2).
+EMBEDDING_DEVIATION = 0.2
 
 
 @dataclass(frozen=True, slots=True)
