@@ -13,8 +13,6 @@ from trainers.errors import SourceError, UnreachableError
 PREFIX = "hf:"
 #: Libraries whose errors are the network's; those of the hub's client are no OSError.
 _NETWORK = frozenset({"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"})
-    {"aiohttp", "fsspec", "httpcore", "httpx", "requests", "urllib3"}
-)  # whose errors are the network's
 _SAVED = ("dataset_info.json", "dataset_dict.json")  # what `save_to_disk` leaves
 
 
