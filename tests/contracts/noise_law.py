@@ -1,7 +1,8 @@
 """The suite that any noise law must pass.
 
 Subclass :class:`NoiseLawContract` in a test module of your own, name it ``Test...`` and give the fixture ``law``; set
-``classes`` and ``mapping`` where the law needs other ones.
+``classes`` and ``mapping`` where the law needs other ones. A law on classes that follows from a material has
+:class:`BoundLawContract`, with the fixtures ``unbound`` and ``material`` in place of ``law``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from trainers.errors import SpecError
-from trainers.protocol import NoiseLaw
+from trainers.protocol import BoundLaw, NoiseLaw
 from trainers.spec import NoiseSpec
 from trainers.streams import words
 
@@ -140,3 +141,53 @@ class NoiseLawContract:
                 f"ratio {ratio}: {counts[worst]:.0f} of {n} targets go {worst[0]} -> {worst[1]}, "
                 f"the channel says {n * channel[worst]:.1f}"
             )
+
+
+class BoundLawContract(NoiseLawContract):
+    """All of that for the law that ``bind`` returns; unbound it checks, and says so when it is asked for more."""
+
+    @pytest.fixture
+    def unbound(self) -> BoundLaw:
+        raise NotImplementedError("give a fixture `unbound` that returns the law as it is registered")
+
+    @pytest.fixture
+    def material(self) -> Any:
+        raise NotImplementedError("give a fixture `material` that returns what the law is bound to")
+
+    @pytest.fixture
+    def law(self, unbound: BoundLaw, material: Any) -> NoiseLaw:
+        return unbound.bind(material)
+
+    def test_is_known_as_a_law_to_bind(self, unbound: BoundLaw, law: NoiseLaw) -> None:
+        assert isinstance(unbound, BoundLaw)
+        assert unbound.material in ("frequencies", "embedding", "model")
+        assert not isinstance(law, BoundLaw), "a law that is bound must not look as if it had yet to be"
+        assert (law.name, law.about) == (unbound.name, unbound.about)
+
+    def test_checks_before_it_is_bound(self, unbound: BoundLaw) -> None:
+        self.test_check_asks_nothing_at_ratio_0(unbound)
+        self.test_check_accepts_the_classes_under_test(unbound)
+        self.test_check_refuses_a_map_of_the_wrong_length(unbound)
+
+    def test_unbound_it_leaves_clean_targets_clean(self, unbound: BoundLaw) -> None:
+        self.test_ratio_0_changes_nothing(unbound)
+        self.test_channel_at_ratio_0_is_the_identity(unbound)
+
+    def test_unbound_it_refuses_to_corrupt(self, unbound: BoundLaw) -> None:
+        with pytest.raises(SpecError, match=unbound.material):
+            self.targets(unbound, Fraction(1))
+        with pytest.raises(SpecError, match=unbound.material):
+            unbound.channel(self.noise(unbound, Fraction(1)), self.classes)
+
+    def test_material_is_left_as_it_is(self, unbound: BoundLaw, material: Any) -> None:
+        before = np.array(material, copy=True)
+        law = unbound.bind(material)
+        targets = self.targets(law, Fraction(1))
+        np.testing.assert_array_equal(material, before)
+        material[:] = np.roll(material, 3, axis=0)
+        np.testing.assert_array_equal(self.targets(law, Fraction(1)), targets)
+
+    def test_refuses_a_material_of_other_classes(self, unbound: BoundLaw, material: Any) -> None:
+        """When it is bound, or when it first meets the classes."""
+        with pytest.raises(SpecError):
+            self.targets(unbound.bind(material[:-1]), Fraction(1))

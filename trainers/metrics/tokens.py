@@ -94,10 +94,10 @@ def _above_water(
     while True:
         above = (q > water * c).double()
         left = above.sum(1).long()
-        if torch.equal(left, count):
+        if not bool((left < count).any()):  # fewer each time: rounding at the water line brings none back for ever
             break
         c = ((q * above).sum(1) / (1 + above @ water))[:, None]
-        count = left
+        count = torch.minimum(left, count)
     p = q.gather(1, truth[:, None]) / c - water[truth][:, None]
     return p[:, 0].clamp_min(0), boundary
 
