@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from reports.cells import Cell, Configuration, FigureSet, Panel, PanelKey, panel_label
+from reports.cells import LENGTH, RATE_RULE, Cell, Configuration, FigureSet, Panel, PanelKey, panel_label, reduced
 from reports.rows import Published
 
 FEWEST_MULTIPLIERS = 3  # that are worth a figure: two are in the figures over r
 FEWEST_CONTEXTS = 2
 
-#: What may differ between trials of equal steps, and of equal tokens, beside the axis.
-LENGTH = frozenset({"budget.samples", "evaluation.every_samples"})
+#: What may differ between trials of equal tokens, beside the context.
 SHAPE = LENGTH | {"batch.size", "evaluation.paper_batch", "evaluation.paper_batches"}
-RATE_RULE = "optimiser.batch_rule"  # what a multiplier does to the learning rate: at multiplier 1 all rules are one
 
 Cells = dict[Cell, Published]
 Key = TypeVar("Key")
@@ -52,7 +50,9 @@ def by_batch(view: FigureSet) -> list[Along]:
             length = _field(panel.configuration, "budget.samples")
             told = f"{int(length):,} samples" if length.isdigit() else ""
             name = _reduced(panel, LENGTH)
-            found.append(_along(view, name, names, told, cells, (panel,), view.multipliers))
+            found.append(
+                _along(view, name, names, told, cells, (panel,), {x for _, x, _ in cells} | {*panel.multipliers})
+            )
     for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, LENGTH)):
         by_steps: dict[int, Cells] = defaultdict(dict)
         for cell, trial in _cells(panels):
@@ -118,8 +118,10 @@ def _along(
     values: Iterable[int],
 ) -> Along:
     label = panel_label(name, list(names))
-    panel = Panel(f"{label}; {told}" if told else label, *name, trials=dict(sorted(cells.items())), attempted=0)
-    return Along(replace(view, panels=(panel,), multipliers=tuple(values)), sources)
+    axis = tuple(sorted(values))
+    title = f"{label}; {told}" if told else label
+    panel = Panel(title, *name, trials=dict(sorted(cells.items())), attempted=0, multipliers=axis)
+    return Along(replace(view, panels=(panel,), multipliers=axis), sources)
 
 
 def _at_multiplier_one(view: FigureSet, panel: Panel) -> Cells:
@@ -143,8 +145,7 @@ def _cells(panels: Iterable[Panel]) -> list[tuple[Cell, Published]]:
 
 
 def _reduced(panel: Panel, hidden: Collection[str]) -> PanelKey:
-    kept: Configuration = tuple(field for field in panel.configuration if field[0] not in hidden)
-    return panel.dataset, kept
+    return reduced(panel.dataset, panel.configuration, hidden)
 
 
 def _field(configuration: Configuration, name: str) -> str:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, Literal, TypeVar
 
-from reports import labels, text
+from reports import labels as words
+from reports import text
 from reports.fields import Named
 from reports.rows import Published, Trial
 
 #: The law of a set of clean trials that belong to no noisy set.
 NO_NOISE = "clean"
+
+#: What may differ between trials of equal steps: their length, and what follows from it.
+LENGTH = frozenset({"budget.samples", "evaluation.every_samples"})
+RATE_RULE = "optimiser.batch_rule"  # what a multiplier does to the learning rate: at multiplier 1 all rules are one
+NUMBERS = re.compile(r"(\d[\d,]{0,30}(?:\.\d{1,30})?)")
+PACE = LENGTH | {RATE_RULE}
 
 Reference = Literal["twin", "r0"]
 Cell = tuple[Fraction, int, int]  # ratio, batch multiplier, seed
@@ -44,15 +52,16 @@ class SetKey:
     def law_name(self) -> str:
         """The law, told apart by its map where it has one, and by its variant."""
         mapped = [f"map {hashlib.sha256(self.mapping.encode()).hexdigest()[:6]}"] if self.mapping else []
-        words = "; ".join([*mapped, *labels.variant(self.variant)])
-        return f"{self.law} ({words})" if words else self.law
+        told = "; ".join([*mapped, *words.variant(self.variant)])
+        return f"{self.law} ({told})" if told else self.law
 
 
 @dataclass(frozen=True)
 class Panel:
     """Trials on one data set in one configuration, by cell; r = 0 included.
 
-    ``attempted`` counts the cells that were begun and not published.
+    ``attempted`` counts the cells that were begun and not published. ``multipliers`` are those that its cells could
+    have: the set's, or its own where another panel differs in length or rate rule only, as at equal steps.
     """
 
     label: str
@@ -60,6 +69,7 @@ class Panel:
     configuration: Configuration
     trials: Mapping[Cell, Published]
     attempted: int
+    multipliers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class FigureSet:
     @property
     def expected(self) -> int:
         """Cells there could be: a grid's values that nobody has attempted are in no store."""
-        return len(self.panels) * len(self.ratios) * len(self.multipliers) * len(self.seeds)
+        return sum(len(panel.multipliers) for panel in self.panels) * len(self.ratios) * len(self.seeds)
 
     @property
     def present(self) -> int:
@@ -164,19 +174,44 @@ def _rank(trial: Trial, rule: str) -> tuple[bool, bool, str]:
 
 def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Trial]]) -> FigureSet:
     cells = [cell for trials in panels.values() for cell in trials]
-    names = sorted(panels)
+    labels = {name: panel_label(name, list(panels)) for name in panels}
+    names = sorted(panels, key=lambda name: _in_order(name, labels[name]))
+    multipliers = tuple(sorted({cell[1] for cell in cells}))
+    kin = Counter(reduced(*name, PACE) for name in names)
+
+    def own(name: PanelKey) -> tuple[int, ...]:
+        alone = kin[reduced(*name, PACE)] == 1
+        return multipliers if alone else tuple(sorted({cell[1] for cell in panels[name]}))
+
     return FigureSet(
         key=key,
-        panels=tuple(_panel(name, names, panels[name]) for name in names),
+        panels=tuple(_panel(name, labels[name], panels[name], own(name)) for name in names),
         ratios=tuple(sorted({cell[0] for cell in cells})),
-        multipliers=tuple(sorted({cell[1] for cell in cells})),
+        multipliers=multipliers,
         seeds=tuple(sorted({cell[2] for cell in cells})),
     )
 
 
-def _panel(name: PanelKey, names: list[PanelKey], cells: Mapping[Cell, Trial]) -> Panel:
+def _in_order(name: PanelKey, label: str) -> tuple[object, ...]:
+    """Panels by their labels, the numbers in them by their size."""
+    parts = NUMBERS.split(label)
+    return name[0], [float(part.replace(",", "")) if at % 2 else part for at, part in enumerate(parts)], name[1]
+
+
+def reduced(dataset: str, configuration: Configuration, hidden: Collection[str]) -> PanelKey:
+    """A panel's key without some fields."""
+    return dataset, tuple(field for field in configuration if field[0] not in hidden)
+
+
+def _panel(name: PanelKey, label: str, cells: Mapping[Cell, Trial], multipliers: tuple[int, ...]) -> Panel:
     published = {cell: trial for cell, trial in sorted(cells.items()) if isinstance(trial, Published)}
-    return Panel(panel_label(name, names), *name, trials=published, attempted=len(cells) - len(published))
+    return Panel(
+        label,
+        *name,
+        trials=published,
+        attempted=len(cells) - len(published),
+        multipliers=multipliers,
+    )
 
 
 def panel_label(name: PanelKey, names: list[PanelKey]) -> str:
@@ -185,7 +220,7 @@ def panel_label(name: PanelKey, names: list[PanelKey]) -> str:
     short = dataset.partition("@")[0]
     versions = {other for other, _ in names if other.partition("@")[0] == short}
     shown = text.clean(short if len(versions) == 1 else dataset, 40)
-    told = labels.difference(configuration, [other for named, other in names if named == dataset])
+    told = words.difference(configuration, [other for named, other in names if named == dataset])
     return f"{shown}: {told}" if told else shown
 
 

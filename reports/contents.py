@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reports import failures, provenance, summary, tables, text
+from reports import failures, provenance, summary, tables, text, units
 from reports.analysis import Analysis, Section
 from reports.captions import heading, span
 from reports.cells import FigureSet, Panel, parse_configuration
@@ -123,7 +123,7 @@ def _resolved(view: FigureSet, panel: Panel, measured: Mapping[str, Measured]) -
     resolved = {
         "data set": text.breakable(panel.dataset, 60),
         "trials": f"{len(trials):,}",
-        "samples trained on": over(lambda trial: trial.samples),
+        units.of(view.key.family).samples: over(lambda trial: trial.samples),
         "steps": over(lambda trial: trial.steps),
         "batch": over(lambda trial: trial.batch),
         "parameters": over(lambda trial: trial.parameters),

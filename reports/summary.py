@@ -38,11 +38,11 @@ def _line(section: Section, panel: Panel) -> str:
     ratios = sorted({ratio for ratio, at, _ in panel.trials if at == multiplier})
     where = f"{panel.label}{law}, batch × {multiplier}, r = {text.ratio(ratios[-1])}"
     parts = _parts(section, panel, multiplier, ratios)
-    parts += _missing(section, multiplier, ratios)
+    parts += _missing(section, panel, multiplier, ratios)
     return text.breakable(f"{where}: {'; '.join(parts) or 'none of the metrics that figures show'}.", 900)
 
 
-def _missing(section: Section, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
+def _missing(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
     """What would be expected and was not published, in words."""
     beyond = [ratio for ratio in section.view.ratios if ratio > ratios[-1]]
     parts = []
@@ -50,8 +50,8 @@ def _missing(section: Section, multiplier: int, ratios: Sequence[Fraction]) -> l
         several = len(beyond) > 3
         named = f"{len(beyond)} larger ratios are" if several else f"r = {text.listing(map(text.ratio, beyond))} is"
         parts.append(f"{named} missing at this batch")
-    if section.view.multipliers[0] < multiplier:
-        smaller = [str(at) for at in section.view.multipliers if at < multiplier]
+    if panel.multipliers[0] < multiplier:
+        smaller = [str(at) for at in panel.multipliers if at < multiplier]
         parts.append(f"batch × {text.listing(smaller)} is missing")
     if ratios[0] and section.view.key.law != NO_NOISE:
         parts.append("r = 0 is missing at this batch")

@@ -15,6 +15,8 @@ from reports.points import Point
 #: Above this ratio the axis is spaced by e = r / (1 + r), which brings every r within reach.
 LINEAR_UP_TO = 2.5
 TICK_GAP = 0.085  # of the axis: the words of nearer ticks go a line lower
+SHORT_TITLE, LONG_TITLE = 22, 100  # characters of a row's title beside that of a column, and above it
+TITLE_LINE = 10.5  # points
 TICK_LINES, TICK_LINES_OF_TWO = 5, 2  # of ticks named by e alone and by both; what has no room there has no tick
 
 
@@ -105,27 +107,30 @@ def draw(rows: Sequence[Strip], columns: Sequence[Column]) -> Any:
     handles = _handles(rows, columns)
     across = marks.legend_columns(handles)
     legend = 0.2 + 0.15 * math.ceil(len(handles) / across)  # inches
-    height = sum(style.ROW + _room_of_ticks(row, columns) for row in rows)
+    height = sum(style.ROW + _room_of_ticks(row, columns) + _long(row) * TITLE_LINE / 72 for row in rows)
     figure = Figure(figsize=(style.WIDTH, height + legend), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    multipliers = _multipliers(rows, columns)
     for row, axes_of_row in zip(rows, grid, strict=True):
         for column, axes in zip(columns, axes_of_row, strict=True):
-            _panel(axes, row, column, bottom=row is rows[-1])
+            _panel(axes, row, column, multipliers, bottom=row is rows[-1], first=column is columns[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=across, frameon=False, columnspacing=1.4)
     return figure
 
 
-def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
+def _panel(axes: Any, row: Strip, column: Column, multipliers: Sequence[int], *, bottom: bool, first: bool) -> None:
+    """``multipliers`` are those of all panels, so that a line looks alike in each."""
     points = row.points[column.quantity]
     ratios = sorted({point.ratio for point in points})
-    multipliers = sorted({point.multiplier for point in points})
     scale = Scale(tuple(ratios))
     _x_axis(axes, scale, row.rate_words, bottom=bottom)
     if column.zero and any(point.mean is not None for point in points):
         axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
     by_line = [[point for point in points if point.multiplier == multiplier] for multiplier in multipliers]
     for index, line in enumerate(by_line):
+        if not line:
+            continue
         shift = marks.dodged(axes, index, len(by_line))
         marks.line(axes, line, _at, style.look(index), shift)
         if column.floor_label:
@@ -135,7 +140,25 @@ def _panel(axes: Any, row: Strip, column: Column, *, bottom: bool) -> None:
     axes.set_ylabel(column.label)
     room = TICK_GAP * (scale.last - scale.first)
     lines = marks.missing(axes, by_line, _at, lambda point: scale.place(_at(point)), room)
-    axes.set_title(f"{text.plain(row.title, 70)}: {column.title}", loc="left", parse_math=False, pad=4 + 7.5 * lines)
+    _title(axes, row, column, 4 + 7.5 * lines, first=first)
+
+
+def _title(axes: Any, row: Strip, column: Column, pad: float, *, first: bool) -> None:
+    """Row and column in one line, or, where the row's title is long, that above its first panel."""
+    from matplotlib.transforms import offset_copy
+
+    if not _long(row):
+        axes.set_title(f"{text.plain(row.title, SHORT_TITLE)}: {column.title}", loc="left", parse_math=False, pad=pad)
+        return
+    above = text.plain(row.title, LONG_TITLE) if first else ""
+    axes.set_title(above, loc="left", parse_math=False, pad=pad + TITLE_LINE)
+    line = offset_copy(axes.transAxes, fig=axes.figure, y=pad, units="points")
+    told = axes.text(0, 1, column.title, transform=line, fontsize=7.5, va="baseline", parse_math=False)
+    told.set_in_layout(False)  # the title above has taken the room
+
+
+def _long(row: Strip) -> bool:
+    return len(text.plain(row.title, LONG_TITLE)) > SHORT_TITLE
 
 
 def _x_axis(axes: Any, scale: Scale, rate_words: str, *, bottom: bool) -> None:
@@ -193,13 +216,16 @@ def _to_ratio(values: Any) -> Any:
     return values / (1 - values)
 
 
+def _multipliers(rows: Sequence[Strip], columns: Sequence[Column]) -> list[int]:
+    return sorted({point.multiplier for row in rows for column in columns for point in row.points[column.quantity]})
+
+
 def _handles(rows: Sequence[Strip], columns: Sequence[Column]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     points = [point for row in rows for column in columns for point in row.points[column.quantity]]
-    multipliers = sorted({point.multiplier for point in points})
     handles = [
         Line2D([], [], **style.look(index), label=f"batch × {multiplier}")
-        for index, multiplier in enumerate(multipliers)
+        for index, multiplier in enumerate(_multipliers(rows, columns))
     ]
     return handles + marks.handles(points, [column.floor_label for column in columns])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports import text
 from reports.along import by_batch
 from reports.figures.axes import Column
 from reports.figures.item import cell_fields, floor_field, interval_field, mean_field, sampling_field
@@ -18,7 +19,7 @@ def _caption(points: Sequence[Point]) -> str:
     words = (
         f"Final test NLL in nats {unit.article} {unit.one}, on {unit.data}, over the batch multiplier; that of the "
         "clean reference of each noisy trial, of the same multiplier; and excess damage, observed less floor. Where "
-        "all three move alike, the batch does to noisy training what it does to clean training. Dashed: the NLL of a model "
+        "all three move alike, the batch does to noisy training what it does to clean. Dashed: the NLL of a model "
         "that predicts T′p where the clean reference predicts p. Equal samples: the number of steps falls with the "
         "batch; equal steps: the samples grow with it."
     )
@@ -44,8 +45,8 @@ ITEM = LineItem(
         interval_field("test_nll", "test NLL (nats)"),
         sampling_field("test_nll", "test NLL (nats)"),
         floor_field("test_nll", "test NLL (nats)"),
-        mean_field(REFERENCE_NLL, "", head="clean", absent="none"),
-        mean_field("nll_excess", "excess NLL (nats)", signed=True, absent="no floor"),
+        mean_field(REFERENCE_NLL, "", head="clean", absent=text.NOTHING),
+        mean_field("nll_excess", "excess NLL (nats)", signed=True, absent=text.NOTHING),
         interval_field("nll_excess", "excess NLL (nats)"),
     ),
     caption=_caption,

@@ -42,9 +42,9 @@ def draw(found: Coherence) -> Any:
         for axes, removed in zip(grid[0], (False, True), strict=True):
             _histograms(axes, found, removed)
         _norms(grid[1][0], found)
-        _deviation(grid[1][1], found, "D")
-        _snr(grid[2][0], found, "snr", "C1  SNR, recovered definition")
-        _snr(grid[2][1], found, "snr_corrected", "C2  SNR, corrected")
+        _deviation(grid[1][1], found, "C")
+        _snr(grid[2][0], found, "snr", "D1  SNR, recovered definition")
+        _snr(grid[2][1], found, "snr_corrected", "D2  SNR, corrected")
     else:
         _mean_loss(grid[0][0], found)
         _deviation(grid[0][1], found, "B")
@@ -179,9 +179,9 @@ def _handles(found: Coherence) -> list[Any]:
     grey: dict[str, Any] = {"color": style.GREY}
     if found.glob:
         handles.append(Line2D([], [], linestyle=DASHED, label="B: sum of corrupt gradients", **grey))
-        handles.append(Line2D([], [], linewidth=0.9, label="C: vector-sum law", **grey))
-        handles.append(Line2D([], [], linestyle=DOTTED, label="C: as \u221abatch", **grey))
+        handles.append(Line2D([], [], linewidth=0.9, label="D: vector-sum law", **grey))
+        handles.append(Line2D([], [], linestyle=DOTTED, label="D: as \u221abatch", **grey))
         every += [point for points in found.signals.values() for point in points if point.ratio]
-    end = "D" if found.glob else "B"
+    end = "C" if found.glob else "B"
     handles.append(Line2D([], [], linestyle=style.FLOOR_LINE, label=f"{end}: independent sequences", **grey))
     return handles + marks.handles(every)

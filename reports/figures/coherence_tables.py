@@ -84,7 +84,7 @@ def signals_table(found: Coherence) -> Table:
 def losses_table(found: Coherence) -> Table:
     """Mean and deviation of a batch's loss, a row a ratio and batch."""
     names = ("loss_mean", "loss_deviation", INDEPENDENT, "clean_loss_mean", "clean_loss_deviation")
-    heads = ["r", "e", "batch", "n/N", "mean", "95 % interval", "SD", "95 % interval", "independent", "mean", "SD"]
+    heads = ["r", "e", "batch", "n/N", "mean", "95 % interval", "SD", "95 % interval", "alone", "mean", "SD"]
     spans = [("", 1)] * 4 + [("noisy loss of a batch (nats a token)", 5), ("true targets' loss", 2)]
     rows, complete, raw = [], [], []
     for together in _cells([found.losses[name] for name in names]):
@@ -97,7 +97,7 @@ def losses_table(found: Coherence) -> Table:
         complete.append(mean.complete)
         raw.append([*_panel(found), *_raw(together, names)])
     caption = (
-        "Loss of batches: mean and deviation over batches, and the deviation that independent sequences would give."
+        "Loss of batches: mean and deviation over batches, and what it would be were sequences independent (alone)."
     )
     groups = [Group(text.breakable(found.along.panel.label), rows, complete)]
     return Table(caption, heads, spans, groups, Sheet([*PANEL, *_raw_columns(names)], raw), part="losses")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports import text
 from reports.along import by_context
 from reports.figures.axes import Column
 from reports.figures.item import Field, cell_fields, floor_field, interval_field, mean_field, sampling_field
@@ -50,11 +51,11 @@ ITEM = LineItem(
         interval_field("test_nll", "test NLL (nats)"),
         sampling_field("test_nll", "test NLL (nats)"),
         floor_field("test_nll", "test NLL (nats)"),
-        mean_field(REFERENCE_NLL, "", head="clean", absent="none"),
-        mean_field(NLL_RISE, "rise over clean (nats)", signed=True, absent="none"),
+        mean_field(REFERENCE_NLL, "", head="clean", absent=text.NOTHING),
+        mean_field(NLL_RISE, "rise over clean (nats)", signed=True, absent=text.NOTHING),
         interval_field(NLL_RISE, "rise over clean (nats)"),
-        mean_field(NLL_RISE_SHARE, "", head="relative", signed=True, absent="none"),
-        mean_field("nll_excess", "", head="excess", signed=True, absent="no floor"),
+        mean_field(NLL_RISE_SHARE, "", head="relative", signed=True, absent=text.NOTHING),
+        mean_field("nll_excess", "", head="excess", signed=True, absent=text.NOTHING),
     ),
     caption=_caption,
 )

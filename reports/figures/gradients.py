@@ -63,11 +63,11 @@ def _caption(found: Coherence) -> str:
             f"seeds together{removed if True in found.removals else ''}."
         )
     return words + (
-        " B: norm of the sum of a batch's clean, and of its corrupt, gradients. C: SNR, the mean norm of the one over "
-        "that of the other, batches without a corrupt part as 0 (C1, which reproduces the paper's table), and the root "
-        "of the ratio of mean squared norms (C2). Their lines are what vectors of the measured norms and cosines, in "
-        "numbers by chance, add up to: growth along them is no property of learning. D: deviation of the mean noisy "
-        f"loss over batches; {loss}"
+        " B: norm of the sum of a batch's clean, and of its corrupt, gradients. C: deviation of the mean noisy loss "
+        f"over batches; {loss} D: SNR, the mean norm of the clean sums over that of the corrupt ones, batches without "
+        "a corrupt part as 0 (D1, which reproduces the paper's table), and the root of the ratio of mean squared norms "
+        "(D2). Their lines are what vectors of the measured norms and cosines, in numbers by chance, add up to: growth "
+        "along them is no property of learning."
     )
 
 
