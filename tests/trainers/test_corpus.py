@@ -21,7 +21,6 @@ from trainers.datasets.text.bpe import END_OF_TEXT, separator_id, train_bpe, voc
 from trainers.datasets.text.corpus import Corpus
 from trainers.datasets.text.prepare import prepare
 from trainers.datasets.text.split import split_of
-from trainers.datasets.text.standard_library import documentation
 from trainers.datasets.text.tokenizer import FileTokenizer, bare
 from trainers.datasets.text.writer import CorpusWriter
 from trainers.errors import DataMissingError, SourceError, SpecError
@@ -105,14 +104,16 @@ def test_embedded_corpora_share_one_tokenizer_of_2048_tokens() -> None:
     assert 0.02 < len(docs.validation) / len(docs.train) < 0.12
 
 
-def test_documents_end_in_the_separator_and_come_back_as_they_were() -> None:
+def test_documents_end_in_the_separator_and_lie_on_their_side_of_the_split() -> None:
     corpus = cast(Corpus, registry.dataset("python-docs").load(None))
-    kept = [text for text in documentation() if split_of(text, embedded.VALIDATION) == "validation"]
-    ends = np.flatnonzero(corpus.validation == 0)
-    assert len(ends) == len(kept)
-    assert ends[-1] == len(corpus.validation) - 1
-    assert corpus.tokenizer.decode(corpus.validation[: ends[0]].tolist()) == kept[0]
     assert corpus.tokenizer.decode([0]) == END_OF_TEXT
+    for split, tokens in (("train", corpus.train), ("validation", corpus.validation)):
+        ends = np.flatnonzero(tokens == 0)
+        assert ends[-1] == len(tokens) - 1
+        starts = [0, *(int(end) + 1 for end in ends[:-1])]
+        read = [corpus.tokenizer.decode(tokens[a:b].tolist()) for a, b in zip(starts, ends, strict=True)]
+        assert len(read) > 15
+        assert {split_of(text, embedded.VALIDATION) for text in read} == {split}
 
 
 def test_a_text_that_spells_a_separator_holds_none() -> None:
