@@ -65,6 +65,21 @@ def test_words_outside_the_stream_are_refused(start: int, count: int) -> None:
         streams.words(0, "noise", start, count)
 
 
+@repeatable
+@given(seeds, purposes, st.lists(st.integers(0, 2**63 - 100), max_size=6), st.integers(0, 30))
+def test_runs_are_words_at_each_start(seed: int, purpose: str, starts: list[int], length: int) -> None:
+    found = streams.runs(seed, purpose, np.array(starts, dtype=np.int64), length)
+    assert found.shape == (len(starts), length, 4)
+    for run, start in zip(found, starts, strict=True):
+        np.testing.assert_array_equal(run, streams.words(seed, purpose, start, length))
+
+
+@pytest.mark.parametrize(("start", "length"), [(-1, 1), (0, -1), (2**63 - 1, 2)])
+def test_runs_outside_the_stream_are_refused(start: int, length: int) -> None:
+    with pytest.raises(ValueError, match="outside the stream"):
+        streams.runs(0, "noise", np.array([3, start]), length)
+
+
 def test_streams_of_other_seeds_and_purposes_are_others() -> None:
     # "1" with "2:x" and "12" with "x" would meet if seed and purpose were joined without a mark.
     keys = [(0, "noise"), (1, "noise"), (0, "order/0"), (0, "order/1"), (0, ""), (1, "2:x"), (12, "x"), (1, "2x")]

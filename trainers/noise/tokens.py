@@ -17,7 +17,7 @@ import numpy.typing as npt
 from trainers.errors import SpecError
 from trainers.noise.token_spec import TokenNoiseSpec
 from trainers.protocol import BoundLaw, NoiseLaw
-from trainers.streams import runs, uniforms, words
+from trainers.streams import WORDS, runs, uniforms, words
 
 PURPOSE = "noise"
 #: The decisions of ``unit: example``: one a sequence, so they need a stream beside that of the tokens.
@@ -88,7 +88,7 @@ class TokenCorruption:
             found = runs(self.seed, PURPOSE, first_token + skipped, length)
             decisions = runs(self.seed, EXAMPLE_PURPOSE, first_token, 1)[:, 0] if example else None
         else:
-            found = words(self.seed, PURPOSE, position * length, n * length).reshape(n, length, -1)
+            found = words(self.seed, PURPOSE, position * length, n * length).reshape(n, length, WORDS)
             decisions = words(self.seed, EXAMPLE_PURPOSE, position, n) if example else None
         if decisions is not None:
             found[:, :, 0] = decisions[:, :1]
@@ -106,7 +106,7 @@ class TokenCorruption:
         return np.where(uniforms(drawn[:, :, 0]) < float(self.noise.rate), sampled, truth)
 
     def _by_class(self, tokens: Tokens, drawn: Words) -> Tokens:
-        flat = self.law.corrupt(tokens.reshape(-1), drawn.reshape(-1, drawn.shape[-1]), self.noise, self.classes)
+        flat = self.law.corrupt(tokens.reshape(-1), drawn.reshape(-1, WORDS), self.noise, self.classes)
         return flat.reshape(tokens.shape)
 
 
