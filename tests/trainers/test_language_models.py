@@ -109,7 +109,7 @@ def test_an_lstm_begins_near_the_uniform_prediction_and_remembers() -> None:
     ids = torch.arange(256).reshape(4, 64)
     with torch.no_grad():
         nll = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), ids.roll(1).flatten())
-    assert nll.item() == pytest.approx(torch.tensor(2048.0).log().item(), abs=0.05)
+    assert nll.item() == pytest.approx(torch.tensor(2048.0).log().item(), abs=0.2)
     bias = language.weights(model)["lstm.bias_ih_l1"]
     assert bool((bias[72:144] == 1).all())
     assert not bias[:72].any()
