@@ -35,7 +35,8 @@ def plan_command(
     from sweep.parameters import counted
 
     opened = find(store) if store is not None else None
-    plan = make_plan(load(space, where, set_), opened, data_root(data))
+    root = data_root(data)  # first: the version of users' own data, and so an id, follows from what lies there
+    plan = make_plan(load(space, where, set_), opened, root)
     parameters = counted([entry.trial for entry in plan.entries])
     rates = sample_rates(plan, opened)
     if json:

@@ -267,3 +267,23 @@ def test_the_name_of_a_corpus_enters_no_id(sweep: Sweep, tmp_path: Path) -> None
 def test_own_sizes_are_read_from_the_choice() -> None:
     assert vocabularies.own_size("bpe:2048") == 2_048
     assert vocabularies.own_size("gpt2") is None
+
+
+def test_plan_finds_a_corpus_by_data_as_it_does_by_the_environment(
+    sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id follows from the content, so the folder must be known before trials are made."""
+
+    def ids(*options: object) -> list[str]:
+        capsys.readouterr()
+        assert run_app(["plan", "grid.yaml", "--json", *map(str, options)]) == 0
+        return [trial["id"] for trial in json.loads(capsys.readouterr().out)["trials"]]
+
+    fields = "{model: gpt2_tiny, dataset: corpus/mine, budget.samples: 640}"
+    (tmp_path / "grid.yaml").write_text(f"name: try\ngroups: [{{name: g, family: language, set: {fields}}}]\n")
+    (tmp_path / "data").mkdir()
+    absent = ids()
+    sweep(*MINE)
+    there = ids()
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert ids("--data", tmp_path / "data") == there != absent
