@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_samples_are_text_of_the_model(trainer: LanguageTrainer, corpus: Corpus)
     following = {(a, b) for a, b in zip(corpus.train[:-1].tolist(), corpus.train[1:].tolist(), strict=True)}
     ids = np.array(first["ids"])
     orders = (ids, ids[permutation(0, "mixed", 100)])
-    held, mixed = (sum(pair in following for pair in zip(x[:-1], x[1:], strict=True)) for x in orders)
+    held, mixed = (sum(pair in following for pair in pairwise(x)) for x in orders)
     assert held > 2 * mixed, "its words do not follow each other as those of the text do"
     none = trained(corpus, evaluation={"text_samples": 0}, budget={"samples": 16, "rule": "fixed"})
     assert {one.role for one in none.artifacts()} == {"truth_probability", "weights"}
