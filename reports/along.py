@@ -46,13 +46,12 @@ def by_batch(view: FigureSet) -> list[Along]:
     names = [_reduced(panel, LENGTH) for panel in view.panels]
     for panel in view.panels:
         cells = {**_at_multiplier_one(view, panel), **panel.trials}
-        if len({x for _, x, _ in panel.trials}) >= FEWEST_MULTIPLIERS:
+        own, all_of_them = ({x for _, x, _ in some} for some in (panel.trials, cells))
+        if len(own) > 1 and len(all_of_them) >= FEWEST_MULTIPLIERS:
             length = _field(panel.configuration, "budget.samples")
             told = f"{int(length):,} samples" if length.isdigit() else ""
             name = _reduced(panel, LENGTH)
-            found.append(
-                _along(view, name, names, told, cells, (panel,), {x for _, x, _ in cells} | {*panel.multipliers})
-            )
+            found.append(_along(view, name, names, told, cells, (panel,), all_of_them | {*panel.multipliers}))
     for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, LENGTH)):
         by_steps: dict[int, Cells] = defaultdict(dict)
         for cell, trial in _cells(panels):

@@ -24,13 +24,12 @@ def replacement(law: str, classes: int, mapping: Sequence[object] | None = None)
     None where the law is unknown or ``mapping`` does not fit it. ``mapping`` is for ``confusion``: a class for each
     class, or a row of weights for each class (normalised here).
     """
-    identity = np.eye(classes)
     if law == "uniform_wrong" and classes > 1:
-        return (np.ones((classes, classes)) - identity) / (classes - 1)
+        return (np.ones((classes, classes)) - np.eye(classes)) / (classes - 1)
     if law == "uniform_all":
         return np.full((classes, classes), 1 / classes)
     if law == "next_class":
-        return np.roll(identity, 1, axis=1)
+        return np.roll(np.eye(classes), 1, axis=1)
     if law == "confusion" and mapping is not None and len(mapping) == classes:
         return _mapped(mapping, classes)
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import xml.etree.ElementTree as ET
 from fractions import Fraction
-from typing import Any
 
 import matplotlib.colors
 import numpy as np
 import pytest
+from fixtures.figure_words import assert_legible
 from fixtures.report_store import Rows, grid, study
 
 from reports import text
@@ -70,42 +70,11 @@ def test_the_same_points_give_the_same_bytes_whatever_the_users_settings(analysi
         assert b"<text" not in once  # words are outlines: a reader needs no font
 
 
-def words(figure: Any) -> list[tuple[str, Any]]:
-    """All words that are shown, with their boxes on the canvas."""
-    import matplotlib.text
-
-    renderer = figure.canvas.get_renderer()
-    unseen = set()  # matplotlib keeps labels of ticks beyond the limits, and does not draw them
-    for axes in figure.axes:
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            unseen |= {tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
-    found = []
-    for shown in figure.findobj(matplotlib.text.Text):
-        if shown.get_text().strip() and shown.get_visible() and shown not in unseen:
-            box = shown.get_window_extent(renderer)
-            if box.width > 0 and box.height > 0:
-                found.append((shown.get_text(), box))
-    return found
-
-
 def test_no_word_lies_on_another_or_off_the_page(analysis: Analysis) -> None:
     for drawing in drawings(analysis):
         with style.settings():
             figure = drawing.item.draw(drawing.strips)
-            figure.canvas.draw()
-            shown = words(figure)
-        page = figure.bbox
-        for word, box in shown:
-            assert box.x0 >= page.x0 - 1, word
-            assert box.x1 <= page.x1 + 1, word
-            assert box.y0 >= page.y0 - 1, word
-            assert box.y1 <= page.y1 + 1, word
-        for (word, box), (other, another) in itertools.combinations(shown, 2):
-            apart = (
-                box.x1 <= another.x0 + 1 or another.x1 <= box.x0 + 1
-                or box.y1 <= another.y0 + 1 or another.y1 <= box.y0 + 1
-            )  # fmt: skip
-            assert apart, (drawing.name, word, other)
+            assert_legible(figure)
 
 
 def test_everything_measured_lies_within_its_panel(analysis: Analysis) -> None:

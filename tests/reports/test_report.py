@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from fixtures.language_store import analyses, publish_analysis, publish_text, texts
 from fixtures.report_store import (
     Cell,
     Rows,
@@ -76,6 +77,21 @@ def test_same_rows_same_bytes_whatever_the_files(study_report: Written, tmp_path
     store = rows.write(tmp_path / "elsewhere", one_file=True, order=5)
     again = write_report(store, tmp_path / "deeper" / "out")
     assert files(again.folder) == files(study_report.folder)
+
+
+def test_text_and_gradients_too_are_the_same_bytes(tmp_path: Path) -> None:
+    cells = [replace(cell, multiplier=multiplier) for cell in texts(("0", "1"), (0, 1)) for multiplier in (1, 2, 4)]
+    once: list[dict[str, bytes]] = []
+    for order in (None, 7):
+        rows = Rows()
+        for cell in cells:
+            publish_text(rows, cell)
+        for one in analyses(seeds=(0,)):
+            publish_analysis(rows, one)
+        store = rows.write(tmp_path / f"store-{order}", one_file=order is None, order=order)
+        once.append(files(write_report(store, tmp_path / f"out-{order}").folder))
+    assert once[0] == once[1]
+    assert len([name for name in once[0] if name.startswith("figures/") and "-batch" in name]) == 2
 
 
 def small() -> Rows:

@@ -14,7 +14,7 @@ from fixtures.report_store import Cell, Rows, artifact, metrics
 from reports.errors import ReportError
 from reports.files import open_store
 from reports.rows import read_rows
-from sweep.store.schema import SCHEMAS, to_table
+from sweep.store.schema import SCHEMAS, schema_at, to_table
 
 CELL = Cell(Fraction(1, 3), seed=2)
 TABLES = ("trials", "metrics", "attempts", "artifacts")
@@ -163,6 +163,35 @@ def test_a_nullable_column_that_older_files_lack_is_null(tmp_path: Path) -> None
     pa.parquet.write_table(table.drop_columns(["event"]), path)
     with pytest.raises(ReportError, match="cannot be read"):
         open_store(root).table("attempts")
+
+
+def test_a_store_of_the_first_schema_is_reported_without_throughput(tmp_path: Path) -> None:
+    rows = Rows()
+    rows.publish(CELL)
+    rows.publish(replace(CELL, seed=3), tokens_per_second=1200.0, flops_utilisation=0.4)
+    root = rows.write(tmp_path / "store", one_file=True)
+    (path,) = (root / "trials").iterdir()
+    table = pa.parquet.read_table(path)
+    first = schema_at("trials", 1)
+    assert set(table.schema.names) - set(first.names) == {"tokens_per_second", "flops_utilisation"}
+    older = table.slice(0, 1).select(first.names)
+    metadata = {**table.schema.metadata, b"noisegrid.schema_version": b"1"}
+    pa.parquet.write_table(older.replace_schema_metadata(metadata), root / "trials" / "older.parquet")
+    pa.parquet.write_table(table.slice(1, 1), path)
+    store = open_store(root)
+    trials = read_rows({name: store.table(name) for name in TABLES}).trials
+    found = {trial.seed: (trial.tokens_per_second, trial.flops_utilisation) for trial in trials}
+    assert found == {2: (None, None), 3: (1200.0, 0.4)}
+
+
+def test_metrics_of_other_splits_are_kept_apart() -> None:
+    rows = Rows()
+    rows.publish(CELL, measured={"top1": 0.5})
+    rows.tables["metrics"].append(
+        {**rows.tables["metrics"][-1], "split": "train", "metric": "train_loss", "value": 2.0}
+    )
+    (trial,) = read_rows(tables(rows)).trials
+    assert (trial.metrics, trial.elsewhere) == ({"top1": 0.5}, {("train", "train_loss"): 2.0})
 
 
 def test_text_that_is_no_utf8_is_refused_with_the_file(tmp_path: Path) -> None:

@@ -202,6 +202,22 @@ def test_panels_of_several_revisions_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_throughput_is_told_by_model_and_device_where_it_is_known(tmp_path: Path) -> None:
+    rows = Rows()
+    for seed in (0, 1):
+        rows.publish(Cell(HALF, seed=seed, model="gpt2"), tokens_per_second=1234.4 + 2000 * seed, device="cuda")
+    rows.publish(Cell(HALF, seed=2, model="gpt2"), tokens_per_second=2000.0, flops_utilisation=0.41, device="cuda")
+    rows.publish(Cell(HALF, seed=0))
+    found = analysed(rows, tmp_path)
+    told = [row[1] for row in words.contents(found)["provenance"] if row[0] == "throughput"]
+    assert told == [
+        "classifier gpt2 on cuda: 1,234 to 3,234 tokens a second, model FLOPs utilisation 0.410 (3 trials)",
+    ]
+    rows_found = {row["model"]: row["tokens_per_second"] for row in rows_of(tables.trials_csv(found))}
+    assert rows_found["small_cnn"] == ""
+    assert float(rows_found["gpt2"]) > 1000
+
+
 def test_seeds_that_agree_are_marked(tmp_path: Path) -> None:
     rows = Rows()
     for seed in (0, 1, 2):
