@@ -174,6 +174,11 @@ def test_how_many_tokens_a_channel_can_be_asked_for() -> None:
         found = inverter(channel)
         assert found is not None
         assert found.most_tokens == most
+        assert found.stride(tokens.MOST_TOKENS) == 1
+        for count in (tokens.MOST_TOKENS + 1, 43_000, 4_400_000):
+            stride = found.stride(count)
+            asked = len(range(0, count, stride))
+            assert asked == count if most is None else (stride % 2 == 1 and most / 3 < asked <= most)
 
 
 def test_a_vocabulary_takes_a_moment() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from contracts.noise_law import NoiseLawContract
+from contracts.noise_law import BoundLawContract, NoiseLawContract
 
 from trainers.errors import SpecError
-from trainers.noise.laws import UNIFORM_WRONG
+from trainers.noise.laws import UNIFORM_WRONG, ClassLaw
+from trainers.noise.unigram import UNIGRAM
+from trainers.protocol import NoiseLaw
 from trainers.spec import NoiseSpec
 from trainers.streams import uniforms
 
@@ -144,3 +147,79 @@ def test_a_fault_of_a_law_is_caught(law: type[Faulty], test: Callable[[NoiseLawC
     # An assertion, an error of the law itself (it writes to what is read-only), or "did not raise".
     with pytest.raises((AssertionError, ValueError, SpecError, pytest.fail.Exception)):
         test(suite, law())
+
+
+class Unbound:
+    """``unigram`` with one method replaced."""
+
+    name = UNIGRAM.name
+    about = UNIGRAM.about
+    material = UNIGRAM.material
+
+    def check(self, noise: NoiseSpec, classes: int) -> None:
+        UNIGRAM.check(noise, classes)
+
+    def corrupt(self, labels: Labels, words: Words, noise: NoiseSpec, classes: int) -> Labels:
+        return UNIGRAM.corrupt(labels, words, noise, classes)
+
+    def channel(self, noise: NoiseSpec, classes: int) -> Matrix | None:
+        return UNIGRAM.channel(noise, classes)
+
+    def bind(self, material: Any) -> NoiseLaw:
+        return UNIGRAM.bind(material)
+
+
+class Itself(Unbound):
+    def bind(self, material: Any) -> NoiseLaw:
+        return self
+
+
+class Careless(Unbound):
+    def check(self, noise: NoiseSpec, classes: int) -> None:
+        return
+
+
+class Guessing(Unbound):
+    def corrupt(self, labels: Labels, words: Words, noise: NoiseSpec, classes: int) -> Labels:
+        return UNIFORM_WRONG.corrupt(labels, words, noise, classes)
+
+
+class Vague(Unbound):
+    """Has no word for a clean trial either."""
+
+    def channel(self, noise: NoiseSpec, classes: int) -> Matrix | None:
+        raise SpecError(f"{self.name} is not bound")
+
+
+class Watching(Unbound):
+    """Reads its material each time instead of once."""
+
+    def bind(self, material: Any) -> NoiseLaw:
+        def replace(labels: Labels, v: Matrix, mapping: Any, classes: int) -> Labels:
+            return np.searchsorted(np.cumsum(material) / np.sum(material), v, side="right")
+
+        return ClassLaw(self.name, self.about, replace, lambda mapping, classes: np.eye(classes))
+
+
+@pytest.mark.parametrize(
+    ("law", "test"),
+    [
+        (Itself, BoundLawContract.test_is_known_as_a_law_to_bind),
+        (Careless, BoundLawContract.test_checks_before_it_is_bound),
+        (Guessing, BoundLawContract.test_unbound_it_refuses_to_corrupt),
+        (Vague, BoundLawContract.test_unbound_it_leaves_clean_targets_clean),
+        (Watching, BoundLawContract.test_material_is_left_as_it_is),
+        (Watching, BoundLawContract.test_refuses_a_material_of_other_classes),
+    ],
+)
+def test_a_fault_of_a_bound_law_is_caught(law: type[Unbound], test: Callable[..., None]) -> None:
+    suite = BoundLawContract()
+
+    def given(unbound: Unbound) -> dict[str, Any]:
+        material = np.array([40, 0, 3, 3, 1, 0, 25, 8, 19, 1])
+        values = {"unbound": unbound, "material": material, "law": unbound.bind(material)}
+        return {name: values[name] for name in test.__annotations__ if name in values}
+
+    test(suite, **given(Unbound()))
+    with pytest.raises((AssertionError, SpecError, pytest.fail.Exception)):
+        test(suite, **given(law()))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from contracts.noise_law import BoundLawContract
 
+from trainers import registry
 from trainers.errors import SpecError
 from trainers.noise import nearest
 from trainers.noise.corruption import corruption
@@ -150,3 +151,17 @@ def test_materials_are_made_when_they_are_needed() -> None:
     assert bound(UNIGRAM, spec("unigram"), {"frequencies": lambda: np.array([1, 2])}).name == "unigram"
     with pytest.raises(SpecError, match="and there is none here"):
         bound(UNIGRAM, spec("unigram"), {})
+
+
+def test_a_classifier_trains_and_is_inverted_under_unigram_noise() -> None:
+    family = registry.family("classifier")
+    fields = {"model": "mlp", "dataset": "digits", "budget": {"samples": 640}}
+    noise = {"law": "unigram", "rate": "1/2"}
+    trial = family.spec.model_validate({"family": "classifier", "noise": noise, **fields})
+    trainer = family.build(trial, registry.dataset("digits").load(None), "cpu")
+    trainer.train(trial.samples)
+    values = {metric.name: metric.value for metric in trainer.evaluate()}
+    assert values["channel_inverted_nll"] is not None
+    assert values["inversion_boundary_share"] is not None
+    # About 9/10 of the redrawn half differ from the truth; five binomial deviations.
+    assert trainer.realised_rate == pytest.approx(0.45, abs=5 * np.sqrt(0.45 * 0.55 / trial.samples))

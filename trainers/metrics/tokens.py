@@ -34,10 +34,22 @@ NUMBERS_IN_CACHE = 131_072
 
 @dataclass(frozen=True, slots=True)
 class Inverter:
-    """Inverts one channel; at most ``most_tokens`` of an evaluation should be given to it, None for all."""
+    """Inverts one channel; at most ``most_tokens`` of an evaluation should be given to it, None for all.
+
+    Where that is not all of them, a mean over all is best told as that of -ln q(truth) over all plus that of the
+    difference over those inverted: the two go together, so the difference has a small error.
+    """
 
     solve: Solve
     most_tokens: int | None = None
+
+    def stride(self, tokens: int) -> int:
+        """Which of so many tokens to invert: those whose place is a multiple of this. Odd, and so in no step with the
+        places of a window, whose length is mostly a power of two.
+        """
+        if self.most_tokens is None or tokens <= self.most_tokens:
+            return 1
+        return -(-tokens // self.most_tokens) | 1
 
     def __call__(self, log_q: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """p(truth) [n] of the inverted prediction, mixed with 1e-3 of uniform, float64; whether T^-T q lies outside of
