@@ -78,21 +78,6 @@ class TestTransformer(TrainerContract):
         return case_of({}, 1 / VOCABULARY)
 
 
-class TestPaperReading(TrainerContract):
-    """Random crops, no biases, more outputs than tokens, the original's estimate."""
-
-    @pytest.fixture
-    def case(self, case_of: Callable[..., Case]) -> Case:
-        changes = {
-            "reading": "paper",
-            "bias": False,
-            "vocabulary": VOCABULARY + 64,
-            "evaluation.paper_batches": 2,
-            "evaluation.paper_batch": 3,
-        }
-        return case_of(changes, 1 / VOCABULARY)
-
-
 class TestLSTM(TrainerContract):
     """Redrawn tokens follow their frequencies; whole sequences at once; text at the end."""
 
@@ -109,9 +94,21 @@ class TestLSTM(TrainerContract):
 
 
 class TestTaught(TrainerContract):
-    """Redrawn tokens are the teacher's samples, in a stream whose inputs share the errors."""
+    """The paper's reading: random crops, no biases, more outputs than tokens, the original's estimate.
+
+    Redrawn tokens are a teacher's samples, in a stream whose inputs share the errors.
+    """
 
     @pytest.fixture
     def case(self, case_of: Callable[..., Case], teacher: Path) -> Case:
-        changes = {"noise.law": "teacher", "noise.corrupt": "stream", "needs": {"teacher": "0" * 16}}
+        changes = {
+            "reading": "paper",
+            "bias": False,
+            "vocabulary": VOCABULARY + 64,
+            "evaluation.paper_batches": 2,
+            "evaluation.paper_batch": 3,
+            "noise.law": "teacher",
+            "noise.corrupt": "stream",
+            "needs": {"teacher": "0" * 16},
+        }
         return case_of(changes, 0.25, {"teacher": {"weights": teacher}})
