@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from reports.cells import LENGTH, RATE_RULE, Cell, Configuration, FigureSet, Panel, PanelKey, panel_label, reduced
+from reports.cells import (
+    LENGTH,
+    NO_NOISE,
+    RATE_RULE,
+    Cell,
+    Configuration,
+    FigureSet,
+    Panel,
+    PanelKey,
+    panel_label,
+    reduced,
+)
 from reports.rows import Published
 
 FEWEST_MULTIPLIERS = 3  # that are worth a figure: two are in the figures over r
@@ -46,12 +57,13 @@ def by_batch(view: FigureSet) -> list[Along]:
     names = [_reduced(panel, LENGTH) for panel in view.panels]
     for panel in view.panels:
         cells = {**_at_multiplier_one(view, panel), **panel.trials}
-        own, all_of_them = ({x for _, x, _ in some} for some in (panel.trials, cells))
-        if len(own) > 1 and len(all_of_them) >= FEWEST_MULTIPLIERS:
+        if len(_places(view, panel.trials)) > 1 and len(_places(view, cells)) >= FEWEST_MULTIPLIERS:
             length = _field(panel.configuration, "budget.samples")
             told = f"{int(length):,} samples" if length.isdigit() else ""
             name = _reduced(panel, LENGTH)
-            found.append(_along(view, name, names, told, cells, (panel,), all_of_them | {*panel.multipliers}))
+            found.append(
+                _along(view, name, names, told, cells, (panel,), {*panel.multipliers} | {x for _, x, _ in cells})
+            )
     for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, LENGTH)):
         by_steps: dict[int, Cells] = defaultdict(dict)
         for cell, trial in _cells(panels):
@@ -60,7 +72,7 @@ def by_batch(view: FigureSet) -> list[Along]:
                 by_steps[trial.base_samples // batch][cell] = trial
         for steps, cells in sorted(by_steps.items()):
             multipliers = {x for _, x, _ in cells}
-            if len(multipliers) >= FEWEST_MULTIPLIERS:
+            if len(_places(view, cells)) >= FEWEST_MULTIPLIERS:
                 found.append(_along(view, name, names, f"{steps:,} steps", cells, tuple(panels), sorted(multipliers)))
     return found
 
@@ -86,7 +98,7 @@ def by_context(view: FigureSet) -> list[Along]:
                     here = {(r, x, seed): one for (r, m, seed), one in panel.trials.items() if m == multiplier}
                     cells = {**here, **cells}
                 lengths = sorted({x for _, x, _ in cells})
-                if len(lengths) >= FEWEST_CONTEXTS:
+                if len(_places(view, cells)) >= FEWEST_CONTEXTS:
                     told = f"batch × {multiplier}" if len(view.multipliers) > 1 else ""
                     name = _reduced(panels[0], hidden)
                     found.append(_along(view, name, names, told, cells, tuple(panels), lengths))
@@ -121,6 +133,11 @@ def _along(
     title = f"{label}; {told}" if told else label
     panel = Panel(title, *name, trials=dict(sorted(cells.items())), attempted=0, multipliers=axis)
     return Along(replace(view, panels=(panel,), multipliers=axis), sources)
+
+
+def _places(view: FigureSet, cells: Iterable[Cell]) -> set[int]:
+    """Values of x that noisy trials have: clean ones, which join every law, make no figure of a law by themselves."""
+    return {x for ratio, x, _ in cells if ratio or view.key.law == NO_NOISE}
 
 
 def _at_multiplier_one(view: FigureSet, panel: Panel) -> Cells:

@@ -197,6 +197,7 @@ def _mixed_revisions(analysis: Analysis) -> list[str]:
         return []
     more = f"; and {len(mixed) - 5} more" if len(mixed) > 5 else ""
     return [
-        "Trials of several revisions of the program, the data or what they need are compared in: "
+        "Trials of several revisions of the program (its law's module included), the data or what they need are "
+        "compared in: "
         f"{'; '.join(mixed[:5])}{more}. Their revisions are under Provenance and in tables/trials.csv."
     ]

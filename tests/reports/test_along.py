@@ -70,6 +70,18 @@ def test_two_multipliers_are_no_figure_and_a_missing_one_is_missing() -> None:
     assert (ONE, 8, 0) not in row.panel.trials
 
 
+def test_clean_trials_that_join_a_law_make_no_figure_of_it() -> None:
+    (shift,) = texts(ratios=("1",), seeds=(0,), rule="fixed", size=8, law="unigram")
+    views = {view.key.law: view for view in sets_of([*factorial(), shift])}
+    assert {law: len(by_batch(view)) for law, view in views.items()} == {"uniform_all": 1, "unigram": 0}
+    (clean,) = sets_of([cell for cell in factorial() if not cell.ratio])
+    assert len(by_batch(clean)) == 1
+    (law,) = (
+        view for view in sets_of([*contexts(), replace(shift, size=128, base=2**14)]) if view.key.law == "unigram"
+    )
+    assert by_context(law) == []
+
+
 def test_at_multiplier_one_all_rules_for_the_rate_are_one() -> None:
     root = [cell for cell in factorial(batch_rule="sqrt") if cell.multiplier > 1]
     (view,) = sets_of([*factorial(), *root])
