@@ -19,7 +19,8 @@ def truth_probability(measured: Measured, corpus: Corpus) -> Artifact:
 
     frequencies = corpus.frequencies / corpus.frequencies.sum()
     columns = shared.columns(measured.truth, measured.predicted, measured.p_truth, measured.p_previous)
-    columns["p"] = pa.nulls(len(measured.truth), pa.list_(pa.float32(), corpus.vocabulary))
+    # Nulls of a list of fixed size would take the room of the numbers that they stand for.
+    columns["p"] = pa.nulls(len(measured.truth), pa.list_(pa.float32()))
     columns["window"] = pa.array(measured.window, pa.int32())
     columns["frequency"] = pa.array(frequencies[measured.truth], pa.float64())
     return shared.artifact(columns, corpus.vocabulary)
