@@ -155,6 +155,21 @@ def test_bfloat16_rounds_and_no_more(batch: Batch) -> None:
     close(rounded, exact, relative=0.02)
 
 
+def test_products_of_gradients_are_never_rounded_to_bfloat16(batch: Batch) -> None:
+    """The network's are; those of what comes out of it are the measurement."""
+    model = network("gpt2_tiny")
+    analyses = chosen(model, ["*wte.weight"])
+    with numerics(CPU, "bfloat16", batched=True):
+        held, _ = gradients(model, analyses[0], batch)
+        mean = mean_gradient(model, analyses[0], batch, SEQUENCES)
+        found, _ = grams(model, analyses, batch, reference(analyses, mean))
+    flat = held[analyses[0][0]].flatten(0, 1).flatten(1).double()
+    along = mean[analyses[0][0]].flatten().double()
+    left = flat - torch.outer(flat @ along, along) / along.square().sum()
+    close(found[0, 0], flat @ flat.T)
+    close(found[0, 1], left @ left.T)
+
+
 def test_globs_match_what_receives_a_gradient() -> None:
     model = network("gpt2_tiny", bias=False)
     every, norms = chosen(model, ["*", "transformer.h.*.ln_?.weight"])

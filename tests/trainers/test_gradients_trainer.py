@@ -24,6 +24,7 @@ from trainers.datasets.text.corpus import Corpus
 from trainers.errors import DivergedError, SpecError
 from trainers.gradients import FAMILY, METRICS
 from trainers.gradients import grams as grams_module
+from trainers.gradients import trainer as trainer_module
 from trainers.gradients.spec import GradientsSpec
 from trainers.gradients.trainer import GradientsTrainer
 from trainers.language import FAMILY as LANGUAGE
@@ -278,3 +279,11 @@ def test_a_gpu_finds_what_a_cpu_finds(corpus: Corpus) -> None:
     for name, value in metrics(finished(corpus)).items():
         found = {one.name: one.value for one in other.evaluate()}[name]
         assert found == pytest.approx(value, rel=1e-3, abs=1e-4)
+
+
+def test_a_precision_that_the_device_has_not_is_refused(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "usable", lambda device: torch.device(device))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "this card")
+    with pytest.raises(SpecError, match="bfloat16, which this card does not have"):
+        FAMILY.build(spec(precision="bfloat16"), corpus, "cuda")

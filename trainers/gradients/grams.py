@@ -139,15 +139,20 @@ def _groups(model: nn.Module, names: Sequence[str], rows: int) -> list[list[str]
 
 
 def _products(flat: torch.Tensor, mean: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """``flat`` [n, P] with itself [n, n], and with ``mean`` [P], zeros without one, [n]; float64 on the CPU."""
+    """``flat`` [n, P] with itself [n, n], and with ``mean`` [P], zeros without one, [n]; float64 on the CPU.
+
+    In float32 where the network's own products are in bfloat16: whatever a gradient is, its products are measured, and
+    8 bits would leave nothing of a small one after the mean gradient's part is taken off.
+    """
     n, size = flat.shape
     products = torch.zeros((n, n), dtype=torch.float64, device=flat.device)
     along = torch.zeros(n, dtype=torch.float64, device=flat.device)
-    for start in range(0, size, PIECE):
-        piece = flat[:, start : start + PIECE]
-        products += (piece @ piece.T).double()
-        if mean is not None:
-            along += (piece @ mean[start : start + PIECE]).double()
+    with torch.autocast(flat.device.type, enabled=False):
+        for start in range(0, size, PIECE):
+            piece = flat[:, start : start + PIECE]
+            products += (piece @ piece.T).double()
+            if mean is not None:
+                along += (piece @ mean[start : start + PIECE]).double()
     return products.cpu(), along.cpu()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trainers.datasets.text.corpus import Corpus
-from trainers.device import repeatable, usable
+from trainers.device import check_precision, repeatable, usable
 from trainers.errors import DivergedError
 from trainers.gradients import grams as products
 from trainers.gradients import measures, sequences
@@ -42,6 +42,7 @@ class GradientsTrainer:
         """
         self.spec = spec
         self._device = usable(device)
+        check_precision(spec.precision, self._device)
         self._network = language.network(spec, data.vocabulary)
         self._tokens = data.train if spec.split == "train" else data.validation
         windows.check_length(self._tokens, spec.context, spec.split)
