@@ -41,6 +41,7 @@ contracts: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/overhead.py
+	@$(BIN)/python benchmarks/lm_step.py
 
 clean:
 	@rm -rf .venv .setup results
