@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.driver.cluster import Cluster
 from sweep.driver.pace import Pace
 from sweep.driver.queue import Queue, Settled, State, Task
-from sweep.errors import BadInputError, ClusterError, StoreError
+from sweep.errors import BadInputError, StoreError
 from sweep.plan import Entry, Plan, needed_first
 from sweep.revision import Revision
 from sweep.store import names
@@ -97,9 +97,11 @@ class Run:
 
         Raises:
             StoreError: a worker could not write the store; what was published stays published.
+            ClusterError: Ray cannot go on; what was published stays published.
         """
         from ray import tune
 
+        from sweep.driver.deaths import Deaths, deaths_are_deaths, troubles_in_words
         from sweep.driver.search import DagSearcher, Stop
         from sweep.worker.trainable import PackTrainable, Table
 
@@ -117,10 +119,15 @@ class Run:
         )
         self._searcher.stopping = self._stop.is_set()
         trainable = tune.with_resources(tune.with_parameters(PackTrainable, table=table), _resources)
-        with self._scratch() as folder, _tune_quiet(slots), _tune_errors():
+        with self._scratch() as folder, _tune_quiet(slots), troubles_in_words(), deaths_are_deaths():
             tune.Tuner(
                 trainable,
-                tune_config=tune.TuneConfig(search_alg=self._searcher, num_samples=-1, reuse_actors=True),
+                tune_config=tune.TuneConfig(
+                    search_alg=self._searcher,
+                    scheduler=Deaths(self._searcher.told),
+                    num_samples=-1,
+                    reuse_actors=True,
+                ),
                 run_config=tune.RunConfig(
                     name=f"noisegrid-{self.context.run}",
                     storage_path=folder,
@@ -175,11 +182,12 @@ class Run:
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _lost(self, trial: str) -> str:
-        """Write down that a trial's process could not be kept alive, and say so."""
+    def _lost(self, trial: str, why: str) -> str:
+        """Write down that a trial's process could not be kept alive, and say so, with ``why`` where Ray knows."""
         from sweep.worker.attempt import now
 
-        reason = f"its process died {MAX_PROCESS_DEATHS + 1} times; the worker's own log is in Ray's session folder"
+        hint = f"the last time {why}" if why else "the worker's own log is in Ray's session folder"
+        reason = f"its process died {MAX_PROCESS_DEATHS + 1} times; {hint}"
         revision, attempt = self._revisions[trial].digest, names.attempt_id()
         row: dict[str, Any] = {"id": trial, "revision": revision, "attempt": attempt, "event": "ended", "at": now()}
         row |= {
@@ -206,19 +214,6 @@ def _resources(config: dict[str, Any]) -> Any:
 
     bundle = {"CPU": config["cpu"]} | ({"GPU": config["gpu"]} if config["gpu"] else {})
     return tune.PlacementGroupFactory([bundle])
-
-
-@contextmanager
-def _tune_errors() -> Iterator[None]:
-    """What Ray and Tune raise of themselves is trouble of the cluster, not of a trial."""
-    from ray.exceptions import RayError
-    from ray.tune.error import TuneError
-
-    try:
-        yield
-    except (RayError, TuneError) as error:
-        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise ClusterError(f"Ray gave the sweep up: {last.strip()[:300]}; run the same command again") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
 
     ``revision`` tells the revision of a trial, by which the store is asked about those at work elsewhere.
     ``begun`` tells whether a trial was begun in this run, ``lost`` is told of one whose process could not be kept
-    alive and says why it failed.
+    alive, and what Ray knows of the last death, and says why it failed.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         store: Store,
         revision: Callable[[str], str],
         begun: Callable[[str], bool],
-        lost: Callable[[str], str],
+        lost: Callable[[str, str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -44,6 +44,7 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         self.fatal = ""
         self.running: dict[str, tuple[str, float]] = {}
         self._packs: dict[str, PackOrder] = {}
+        self._causes: dict[str, str] = {}  # of the last death of a pack's process, where Ray knows one
         self._looked = clock()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -57,6 +58,10 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
             shape = pack.shape
             return {"pack": pack.key, "tasks": tasks, "cpu": shape.cpu, "gpu": shape.gpu, "limit": pack.limit}
         return str(Searcher.FINISHED) if self.queue.finished else None
+
+    def told(self, trial_id: str, why: str) -> None:
+        """A pack's process died; ``why`` is empty where Ray does not know."""
+        self._causes[trial_id] = why
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take in what a pack said; hearing it twice changes nothing."""
@@ -81,7 +86,7 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         """A pack is over. What it left unsaid goes back, or has failed if it was alone and its process kept dying."""
         if result:
             self.on_trial_result(trial_id, result)
-        pack = self._packs.pop(trial_id, None)
+        pack, why = self._packs.pop(trial_id, None), self._causes.pop(trial_id, "")
         if pack is None:
             return
         self.running.pop(pack.key, None)
@@ -89,22 +94,25 @@ class DagSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         if self.stopping or self.fatal:
             return
         try:
-            self._judge(pack, silent, error)
+            self._judge(pack, silent, error, why)
         except StoreError as fault:  # raised here, Tune would make it an error of its own
             self.fatal = str(fault)
 
-    def _judge(self, pack: PackOrder, silent: list[str], error: bool) -> None:
+    def _judge(self, pack: PackOrder, silent: list[str], error: bool, why: str) -> None:
         began = not error or any(self.begun(self.queue.tasks[number].id) for number in pack.tasks)
         self._stillborn = 0 if began else self._stillborn + 1
         if self._stillborn >= STILLBORN_PACKS:
+            hint = (
+                "is this program installed on every node, with all that it imports? Ray's session folder has the logs"
+            )
             self.fatal = (
-                f"worker processes die before they begin a trial ({STILLBORN_PACKS} packs, several times each); is "
-                "this program installed on every node, with all that it imports? Ray's session folder has the logs"
+                f"worker processes die before they begin a trial ({STILLBORN_PACKS} packs, several times each); "
+                + (f"the last time {why}; run the same command again when there is more" if why else hint)
             )
             return
         for trial in silent:
             if error and began and len(pack.tasks) == 1:
-                self.queue.failed(trial, self.lost(trial))
+                self.queue.failed(trial, self.lost(trial, why))
             else:
                 self.queue.back(trial)
 

@@ -73,6 +73,7 @@ class Pack:
     """Trials to run one after the other in this process.
 
     After ``limit`` seconds no further trial is begun; those left go back to the driver, which shares them out anew.
+    ``death`` is why the process before this one died, where that is known: the trial that it ran is charged with it.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Pack:
         cpus: float,
         gpus: float,
         limit: float = float("inf"),
+        death: str = "",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.waiting = deque(jobs)
         self.company = len(jobs) > 1
         self.context, self.store, self.cpus, self.gpus, self.clock = context, store, cpus, gpus, clock
         self._last_start = clock() + limit
+        self._death = death
         self._begun = False
         # A pack whose process died is given to another whole: what failed before the death is not tried again.
         index = store.index()
@@ -163,7 +166,9 @@ class Pack:
         if dead is not None and dead.attempt:
             # Only a process of this very run died of its trial: one of an earlier run went with its machine or driver.
             outcome = "died" if dead.run == self.context.run else "abandoned"
-            row = event_row(dead, "ended", outcome=outcome, reason=f"process {dead.pid} on {dead.host} is gone")
+            why = f": {self._death}" if self._death and outcome == "died" else ""
+            gone = f"process {dead.pid} on {dead.host} is gone{why}"
+            row = event_row(dead, "ended", outcome=outcome, reason=gone)
             self.store.add("attempts", names.event_name(job.id, job.revision, dead.attempt, outcome), [row])
             if outcome == "died":
                 return self._judge(job, taken)
@@ -173,6 +178,7 @@ class Pack:
         deaths = self.store.deaths(job.id, job.revision) - job.deaths
         if deaths >= DEATHS_TO_FAIL:
             reason = f"its process died {deaths} times, the last time alone"
+            reason += f": {self._death}" if self._death else ""
             row = event_row(taken.lease, "ended", outcome="failed", reason=reason)
             name = names.event_name(job.id, job.revision, taken.lease.attempt, "failed")
             self.store.add("attempts", name, [row])

@@ -23,7 +23,10 @@ class Table:
 
 
 class PackTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
-    """Runs the pack that its configuration names: ``pack`` (its key), ``tasks``, ``cpu``, ``gpu``, ``limit``."""
+    """Runs the pack that its configuration names: ``pack`` (its key), ``tasks``, ``cpu``, ``gpu``, ``limit``.
+
+    After a death of its process, ``death`` is what Ray knows of it.
+    """
 
     def setup(self, config: dict[str, Any], table: Table | None = None) -> None:
         assert table is not None
@@ -49,7 +52,8 @@ class PackTrainable(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self._fatal = ""
         try:
             jobs = [Job.from_json(self._table.jobs[int(number)]) for number in config["tasks"].split(",")]
-            self._pack = Pack(jobs, context, open_store(context.store), cpus=cpus, gpus=gpus, limit=limit)
+            store, death = open_store(context.store), config.get("death", "")
+            self._pack = Pack(jobs, context, store, cpus=cpus, gpus=gpus, limit=limit, death=death)
         except StoreError as error:  # said in the first report: raised here, Tune would take it for a dead process
             self._fatal = str(error)
         except Exception as error:  # noqa: BLE001 - a machine that cannot begin any trial; none is to blame

@@ -244,7 +244,7 @@ def test_a_store_that_fails_while_a_trial_is_given_up_is_the_stores_trouble(swee
     plan = sweep.plan()
     run = Run(plan, plan.to_run(), sweep.store, sweep.cluster, Context(sweep.location, None, "0", ""), {})
 
-    def full(trial: str) -> str:
+    def full(trial: str, why: str) -> str:
         raise StoreError("no space left on device")
 
     searcher = searcher_of(run)
