@@ -50,6 +50,12 @@ def word(fields: Fields, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def renamed(fields: Fields, names: Mapping[str, str]) -> dict[str, str]:
+    """The fields with another name for the data set, where ``names`` has one."""
+    name = names.get(word(fields, "dataset"))
+    return dict(fields) if name is None else {**fields, "dataset": json.dumps(name)}
+
+
 def whole(fields: Fields, name: str) -> int | None:
     """A field's whole number of at most 18 digits; None where it is absent or anything else."""
     value = fields.get(name, "")

@@ -14,6 +14,7 @@ import pyarrow as pa
 from reports import fields as specification
 from reports.errors import ReportError
 from reports.fields import Fields, Named
+from reports.names import own_names
 from reports.needs import needed, teacher
 
 TEST = "test"  # the split that figures are of
@@ -84,7 +85,7 @@ class Trial:
     id: str
     family: str
     model: str
-    dataset: str  # name@version
+    dataset: str  # name@version; of users' own data the name they gave
     law: str
     refresh: str
     mapping: str  # JSON of noise.map; "" for none
@@ -181,6 +182,8 @@ def read_rows(tables: Mapping[str, pa.Table]) -> Rows:
     for row in kept:
         artifacts.setdefault(row["id"], {})[row["role"]] = Kept(row["path"], row["bytes"], row["sha256"])
     specs = {row["id"]: specification.read(row["spec"]) for row in (*begun, *newest)}
+    given = own_names((specification.word(specs[row["id"]], "dataset"), row["dataset"]) for row in newest)
+    specs = {trial: specification.renamed(fields, given) for trial, fields in specs.items()}
 
     def arranged(seeds: frozenset[str]) -> tuple[list[Published], list[Trial]]:
         done = (
