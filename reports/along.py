@@ -19,8 +19,10 @@ from reports.cells import (
     Cell,
     Configuration,
     FigureSet,
+    Pair,
     Panel,
     PanelKey,
+    by_multiplier,
     panel_label,
     reduced,
 )
@@ -61,19 +63,19 @@ def by_batch(view: FigureSet) -> list[Along]:
             length = _field(panel.configuration, "budget.samples")
             told = f"{int(length):,} samples" if length.isdigit() else ""
             name = _reduced(panel, LENGTH)
-            found.append(
-                _along(view, name, names, told, cells, (panel,), {*panel.multipliers} | {x for _, x, _ in cells})
-            )
+            found.append(_along(view, name, names, told, cells, (panel,), panel.pairs))
     for name, panels in _grouped(view.panels, lambda panel: _reduced(panel, LENGTH)):
         by_steps: dict[int, Cells] = defaultdict(dict)
-        for cell, trial in _cells(panels):
-            batch = trial.batch
-            if trial.base_samples and trial.base_samples % batch == 0:
-                by_steps[trial.base_samples // batch][cell] = trial
+        pairs: dict[int, set[Pair]] = defaultdict(set)
+        for panel in panels:
+            for cell, trial in panel.trials.items():
+                if trial.base_samples and trial.base_samples % trial.batch == 0:
+                    steps = trial.base_samples // trial.batch
+                    by_steps[steps][cell] = trial
+                    pairs[steps] |= {pair for pair in panel.pairs if pair[1] == cell[1]}
         for steps, cells in sorted(by_steps.items()):
-            multipliers = {x for _, x, _ in cells}
             if len(_places(view, cells)) >= FEWEST_MULTIPLIERS:
-                found.append(_along(view, name, names, f"{steps:,} steps", cells, tuple(panels), sorted(multipliers)))
+                found.append(_along(view, name, names, f"{steps:,} steps", cells, tuple(panels), pairs[steps]))
     return found
 
 
@@ -93,15 +95,16 @@ def by_context(view: FigureSet) -> list[Along]:
             used |= {id(panel) for panel in panels}
             for multiplier in view.multipliers:
                 cells: Cells = {}
+                asked: set[Pair] = set()
                 for panel in panels:
                     x = _context(panel) or 0
                     here = {(r, x, seed): one for (r, m, seed), one in panel.trials.items() if m == multiplier}
                     cells = {**here, **cells}
-                lengths = sorted({x for _, x, _ in cells})
+                    asked |= {(r, x) for r, m in panel.pairs if here and m == multiplier}
                 if len(_places(view, cells)) >= FEWEST_CONTEXTS:
                     told = f"batch × {multiplier}" if len(view.multipliers) > 1 else ""
                     name = _reduced(panels[0], hidden)
-                    found.append(_along(view, name, names, told, cells, tuple(panels), lengths))
+                    found.append(_along(view, name, names, told, cells, tuple(panels), asked))
     return found
 
 
@@ -114,8 +117,10 @@ def by_sequences(view: FigureSet) -> list[Along]:
         cells: Cells = {}
         for (ratio, _, seed), trial in sorted(_cells(panels), key=lambda item: (item[1].samples, item[1].id)):
             cells[ratio, trial.batch, seed] = trial
+        batches = [(panel, {m: one.batch for (_, m, _), one in panel.trials.items()}) for panel in panels]
+        asked = {(ratio, sizes[m]) for panel, sizes in batches for ratio, m in panel.pairs if m in sizes}
         if cells:
-            found.append(_along(view, name, names, "", cells, tuple(panels), sorted({x for _, x, _ in cells})))
+            found.append(_along(view, name, names, "", cells, tuple(panels), asked))
     return found
 
 
@@ -126,13 +131,14 @@ def _along(
     told: str,
     cells: Mapping[Cell, Published],
     sources: tuple[Panel, ...],
-    values: Iterable[int],
+    asked: Iterable[Pair],
 ) -> Along:
+    """``asked`` are pairs of ratio and x that trials were published or attempted of; those of ``cells`` join them."""
     label = panel_label(name, list(names))
-    axis = tuple(sorted(values))
+    pairs = by_multiplier([*asked, *((ratio, x) for ratio, x, _ in cells)])
     title = f"{label}; {told}" if told else label
-    panel = Panel(title, *name, trials=dict(sorted(cells.items())), attempted=0, multipliers=axis)
-    return Along(replace(view, panels=(panel,), multipliers=axis), sources)
+    panel = Panel(title, *name, trials=dict(sorted(cells.items())), attempted=0, pairs=pairs)
+    return Along(replace(view, panels=(panel,), multipliers=panel.multipliers), sources)
 
 
 def _places(view: FigureSet, cells: Iterable[Cell]) -> set[int]:

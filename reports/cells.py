@@ -26,7 +26,8 @@ NUMBERS = re.compile(r"(\d[\d,]{0,30}(?:\.\d{1,30})?)")
 PACE = LENGTH | {RATE_RULE}
 
 Reference = Literal["twin", "r0"]
-Cell = tuple[Fraction, int, int]  # ratio, batch multiplier, seed
+Pair = tuple[Fraction, int]  # ratio, batch multiplier
+Cell = tuple[Fraction, int, int]  # the same, and seed
 Configuration = Named
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
 PanelKey = tuple[str, Configuration]  # data set with its version, the rest of the specification
@@ -60,8 +61,10 @@ class SetKey:
 class Panel:
     """Trials on one data set in one configuration, by cell; r = 0 included.
 
-    ``attempted`` counts the cells that were begun and not published. ``multipliers`` are those that its cells could
-    have: the set's, or its own where another panel differs in length or rate rule only, as at equal steps.
+    ``attempted`` counts the cells that were begun and not published. ``pairs`` are the ratios and multipliers that its
+    cells could have, by multiplier, then ratio: those of which any panel of the set has a trial of any seed, published
+    or attempted, and of the panel's own multipliers only where another panel differs in length or rate rule alone, as
+    at equal steps.
     """
 
     label: str
@@ -69,12 +72,17 @@ class Panel:
     configuration: Configuration
     trials: Mapping[Cell, Published]
     attempted: int
-    multipliers: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def multipliers(self) -> tuple[int, ...]:
+        """Those of its pairs."""
+        return tuple(sorted({multiplier for _, multiplier in self.pairs}))
 
 
 @dataclass(frozen=True)
 class FigureSet:
-    """Panels of one key, and the values that published and attempted trials have, whose product are its cells."""
+    """Panels of one key, and the values that published and attempted trials have."""
 
     key: SetKey
     panels: tuple[Panel, ...]
@@ -84,8 +92,8 @@ class FigureSet:
 
     @property
     def expected(self) -> int:
-        """Cells there could be: a grid's values that nobody has attempted are in no store."""
-        return sum(len(panel.multipliers) for panel in self.panels) * len(self.ratios) * len(self.seeds)
+        """Cells there could be, pairs at every seed: a grid's values that nobody has attempted are in no store."""
+        return sum(len(panel.pairs) for panel in self.panels) * len(self.seeds)
 
     @property
     def present(self) -> int:
@@ -176,12 +184,13 @@ def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Trial]]) ->
     cells = [cell for trials in panels.values() for cell in trials]
     labels = {name: panel_label(name, list(panels)) for name in panels}
     names = sorted(panels, key=lambda name: _in_order(name, labels[name]))
-    multipliers = tuple(sorted({cell[1] for cell in cells}))
+    pairs = {cell[:2] for cell in cells}
+    multipliers = tuple(sorted({multiplier for _, multiplier in pairs}))
     kin = Counter(reduced(*name, PACE) for name in names)
 
-    def own(name: PanelKey) -> tuple[int, ...]:
-        alone = kin[reduced(*name, PACE)] == 1
-        return multipliers if alone else tuple(sorted({cell[1] for cell in panels[name]}))
+    def own(name: PanelKey) -> tuple[Pair, ...]:
+        here = set(multipliers) if kin[reduced(*name, PACE)] == 1 else {cell[1] for cell in panels[name]}
+        return by_multiplier(pair for pair in pairs if pair[1] in here)
 
     return FigureSet(
         key=key,
@@ -190,6 +199,11 @@ def _figure_set(key: SetKey, panels: Mapping[PanelKey, Mapping[Cell, Trial]]) ->
         multipliers=multipliers,
         seeds=tuple(sorted({cell[2] for cell in cells})),
     )
+
+
+def by_multiplier(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Pairs once each, by multiplier, then ratio."""
+    return tuple(sorted(set(pairs), key=lambda pair: (pair[1], pair[0])))
 
 
 def _in_order(name: PanelKey, label: str) -> tuple[object, ...]:
@@ -203,14 +217,14 @@ def reduced(dataset: str, configuration: Configuration, hidden: Collection[str])
     return dataset, tuple(field for field in configuration if field[0] not in hidden)
 
 
-def _panel(name: PanelKey, label: str, cells: Mapping[Cell, Trial], multipliers: tuple[int, ...]) -> Panel:
+def _panel(name: PanelKey, label: str, cells: Mapping[Cell, Trial], pairs: tuple[Pair, ...]) -> Panel:
     published = {cell: trial for cell, trial in sorted(cells.items()) if isinstance(trial, Published)}
     return Panel(
         label,
         *name,
         trials=published,
         attempted=len(cells) - len(published),
-        multipliers=multipliers,
+        pairs=pairs,
     )
 
 

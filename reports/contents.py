@@ -48,8 +48,8 @@ def _about(analysis: Analysis) -> str:
     cells, expected = sum(one.view.present for one in sections), sum(one.view.expected for one in sections)
     return (
         f"{text.count(len(trials), 'published trial')}, {text.count(len({trial.seed for trial in trials}), 'seed')}, "
-        f"{text.count(len(sections), 'figure set')}. Of the {expected:,} cells that the values of published and "
-        f"attempted trials span there, {cells:,} are published. "
+        f"{text.count(len(sections), 'figure set')}. Of the {expected:,} cells that published and "
+        f"attempted trials make up there, with every ratio and batch of theirs at every seed, {cells:,} are published. "
         f"Store digest {analysis.digest[:16]}."
     )
 

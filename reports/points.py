@@ -78,16 +78,12 @@ def points(
     measured: Mapping[str, Measured],
     value: Callable[[Measured], float | None] | None = None,
 ) -> list[Point]:
-    """A panel's points of a quantity at every ratio of the set and multiplier of its own, by multiplier, then ratio.
+    """A panel's points of a quantity at every pair of ratio and multiplier that its cells could have.
 
     ``value`` reads the quantity of a trial; the measured one of that name where it is left out.
     """
     read = value or (lambda one: one.value(quantity))
-    return [
-        _point(view, panel, quantity, ratio, multiplier, measured, read)
-        for multiplier in panel.multipliers
-        for ratio in view.ratios
-    ]
+    return [_point(view, panel, quantity, ratio, multiplier, measured, read) for ratio, multiplier in panel.pairs]
 
 
 def _point(

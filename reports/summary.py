@@ -44,7 +44,7 @@ def _line(section: Section, panel: Panel) -> str:
 
 def _missing(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
     """What would be expected and was not published, in words."""
-    beyond = [ratio for ratio in section.view.ratios if ratio > ratios[-1]]
+    beyond = [ratio for ratio, at in panel.pairs if at == multiplier and ratio > ratios[-1]]
     parts = []
     if beyond:
         several = len(beyond) > 3

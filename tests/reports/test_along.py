@@ -70,6 +70,17 @@ def test_two_multipliers_are_no_figure_and_a_missing_one_is_missing() -> None:
     assert (ONE, 8, 0) not in row.panel.trials
 
 
+def test_pairs_of_ratio_and_batch_miss_no_point_that_nobody_asked_for() -> None:
+    cells = [cell for cell in factorial((1, 2, 4, 8)) if (cell.ratio, cell.multiplier) not in {(ONE, 2), (0, 8)}]
+    (row,) = by_batch(sets_of(cells)[0])
+    assert row.panel.pairs == ((0, 1), (ONE, 1), (0, 2), (0, 4), (ONE, 4), (ONE, 8))
+    lost = [cell for cell in contexts() if (cell.ratio, cell.context) != (0, 32)]
+    assert by_context(sets_of(lost)[0])[0].panel.pairs == ((0, 16), (ONE, 16), (0, 32), (ONE, 32), (0, 64), (ONE, 64))
+    sized = [cell for cell in analyses() if (cell.ratio, cell.multiplier) != (ONE, 2)]
+    (row,) = by_sequences(sets_of(sized)[0])
+    assert [pair for pair in row.panel.pairs if pair[1] == 2] == [(Fraction(1, 3), 2)]
+
+
 def test_clean_trials_that_join_a_law_make_no_figure_of_it() -> None:
     (shift,) = texts(ratios=("1",), seeds=(0,), rule="fixed", size=8, law="unigram")
     views = {view.key.law: view for view in sets_of([*factorial(), shift])}

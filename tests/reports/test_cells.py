@@ -21,11 +21,34 @@ def test_one_set_with_a_panel_a_data_set() -> None:
     assert view.present == view.expected == 60
 
 
-def test_missing_cells_are_those_of_the_product_of_the_values_present() -> None:
+def test_missing_cells_are_those_that_another_panel_or_seed_has() -> None:
     cells = [cell for cell in grid() if not (cell.dataset == "mnist5k" and (cell.ratio == 1 or cell.seed == 2))]
     (view,) = figure_sets(published(cells))
     assert view.expected == 60
     assert view.present == 30 + 4 * 2 * 2
+
+
+#: The paper's grid pairs ratios and multipliers instead of crossing them.
+PAIRED = tuple(zip(RATIOS, (1, 1, 2, 2, 12), strict=True))
+
+
+def test_a_grid_of_pairs_misses_no_cell_that_nobody_asked_for() -> None:
+    cells = [Cell(ratio, multiplier, seed) for ratio, multiplier in PAIRED for seed in (0, 1, 2)]
+    (view,) = figure_sets(published(cells))
+    (panel,) = view.panels
+    assert (view.ratios, view.multipliers) == (RATIOS, (1, 2, 12))
+    assert (panel.pairs, panel.multipliers) == (PAIRED, (1, 2, 12))
+    assert view.present == view.expected == 15
+
+
+def test_a_pair_that_one_seed_has_is_expected_of_all_seeds_and_panels() -> None:
+    whole = [Cell(ratio, multiplier, seed) for ratio, multiplier in PAIRED for seed in (0, 1)]
+    (view,) = figure_sets(published([*whole, Cell(HALF, 2, 2), Cell(RATIOS[1], 1, 0, "mnist5k")]))
+    assert [len(panel.pairs) for panel in view.panels] == [5, 5]
+    assert (view.expected, view.present) == (30, 12)
+    (view,) = figure_sets(published(whole), attempted([Cell(HALF, 12, 0)]))
+    assert view.panels[0].pairs == (*PAIRED[:4], (HALF, 12), PAIRED[4])
+    assert (view.expected, view.present, view.attempted) == (12, 10, 1)
 
 
 def test_the_order_of_trials_changes_nothing() -> None:

@@ -119,7 +119,8 @@ def test_the_summary_says_what_the_points_say(study_store: Path) -> None:
     assert content["title"] == "Noisy training data: classifier on digits and mnist5k"
     assert content["about"].startswith(
         "79 published trials, 3 seeds, 1 figure set. "
-        "Of the 60 cells that the values of published and attempted trials span there, 55 are published."
+        "Of the 60 cells that published and attempted trials make up there, with every ratio and batch of theirs at "
+        "every seed, 55 are published."
     )
     first = content["summary"][0]
     here = [metrics(Cell(Fraction(1), 1, seed))["top1"] for seed in (0, 2)]

@@ -118,6 +118,7 @@ def test_the_summary_takes_each_panels_own_smallest_batch_and_says_what_is_missi
         rows.publish(cell)
     lost = Cell(HALF, law="next_class")
     rows.begin(lost)
+    rows.begin(Cell(ONE))
     shift, digits, mnist = words.contents(analysed(rows, tmp_path))["summary"]
     # The clean trials of ``digits`` join the set of the law that published nothing else.
     assert shift.startswith("digits, next_class (fresh, scaled), batch × 1, r = 0: top-1 ")
