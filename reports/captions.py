@@ -88,8 +88,8 @@ def _test_error(points: Sequence[Point]) -> str:
         return ""
     known = [point for point in points if point.examples is not None]
     size = f"{span(point.examples for point in known if point.examples is not None)} {points[0].unit.many}"
-    windows = {point.windows for point in known if point.windows is not None}
-    clustered = f" in {span(windows)} windows, over which it is clustered" if windows else ""
+    blocks = {point.blocks for point in known if point.blocks is not None}
+    clustered = f" in {span(blocks)} blocks of text, over which it is clustered" if blocks else ""
     return f"; grey bar: the test set's own 95 % error at its widest ({size}{clustered})"
 
 

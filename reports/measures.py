@@ -63,9 +63,9 @@ def finite(value: float | None) -> bool:
 class Measured:
     """One trial's quantities and floors.
 
-    ``examples`` is the size of its test set, None where not known, ``unit`` what one of them is, ``windows`` the number
+    ``examples`` is the size of its test set, None where not known, ``unit`` what one of them is, ``blocks`` the number
     of groups that depend on each other, None where each stands alone. ``errors``: quantity -> standard error over
-    those examples, over windows where there are any. ``expected_rate`` is the share of targets that the channel makes
+    those examples, over blocks where there are any. ``expected_rate`` is the share of targets that the channel makes
     wrong. ``reference`` is the clean trial that the floors come from.
     """
 
@@ -77,7 +77,7 @@ class Measured:
     expected_rate: float | None
     reference: Published | None
     unit: units.Unit = units.EXAMPLE
-    windows: int | None = None
+    blocks: int | None = None
 
     def value(self, quantity: str) -> float | None:
         """The quantity, an excess included; None where it is undefined."""
@@ -133,7 +133,7 @@ def measure(trial: Published, found: tuple[Published, Reference] | None, library
         known.clean.labels if known else None,
         known.clean.frequency if known else None,
     )
-    windows = None if own is None or own.windows is None else own.windows
+    blocks = None if own is None else own.blocks
     return Measured(
         trial=trial,
         values=values,
@@ -142,26 +142,26 @@ def measure(trial: Published, found: tuple[Published, Reference] | None, library
         errors=_errors(own, theirs, noise),
         expected_rate=expected if trial.ratio else 0.0,
         reference=found[0] if found else None,
-        unit=units.TOKEN if windows is not None else units.of(trial.family),
-        windows=None if windows is None else len(np.unique(windows)),
+        unit=units.TOKEN if blocks is not None else units.of(trial.family),
+        blocks=None if blocks is None else len(np.unique(blocks)),
     )
 
 
 def _errors(own: Predictions | None, reference: Predictions | None, noise: floors.Noise) -> dict[str, float]:
-    """Standard errors over the test examples, clustered by window where there are any.
+    """Standard errors over the test examples, clustered by block of text where there are any.
 
-    Those of an excess are of its difference, example by example. Top-1 has one here with windows only: without, its
+    Those of an excess are of its difference, example by example. Top-1 has one here with blocks only: without, its
     examples are independent, and Wilson's interval serves better.
     """
     if own is None:
         return {}
 
     def error(values: floors.Vector) -> float | None:
-        return standard_error(values) if own.windows is None else clustered_error(values, own.windows)
+        return standard_error(values) if own.blocks is None else clustered_error(values, own.blocks)
 
     p = own.clean.truth
     found = {"sampled_accuracy": error(p), "test_nll": error(np.log(p)) if p.min() > 0 else None}
-    if own.windows is not None:
+    if own.blocks is not None:
         found["top1"] = error(own.right.astype(np.float64))
     if reference is not None and np.array_equal(own.clean.labels, reference.clean.labels):
         ideal = floors.true_probability(reference.clean, noise)

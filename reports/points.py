@@ -18,7 +18,7 @@ class Point:
     """One point. ``of`` is the number of seeds in the set, ``trials`` of those published, ``n`` of those with a value.
 
     A mean is over ``n`` values; there is none where a value is not finite, since leaving that seed out would flatter.
-    ``examples`` is the size of the test set in ``unit``, and ``windows`` the number of clusters that its error is over.
+    ``examples`` is the size of the test set in ``unit``, and ``blocks`` the number of clusters that its error is over.
     ``undefined`` trials have no value by definition (a channel that cannot be inverted). ``test_low`` and
     ``test_high`` are the test set's own 95 % sampling error about the mean, which seeds do not show. ``floor`` is a
     mean over the ``floor_n`` seeds that have one; ``paired_mean`` and ``paired_floor`` are over the ``paired_n`` seeds
@@ -50,7 +50,7 @@ class Point:
     paired_floor: float | None
     reference: str
     examples: int | None
-    windows: int | None
+    blocks: int | None
     unit: units.Unit
     test_low: float | None
     test_high: float | None
@@ -135,7 +135,7 @@ def _point(
         paired_floor=estimate([least for _, least in both]).mean,
         reference="+".join(sorted({one.reference for one in floors if one.reference})),
         examples=size,
-        windows=min((one.windows for one in here if one.windows is not None), default=None),
+        blocks=min((one.blocks for one in here if one.blocks is not None), default=None),
         unit=here[0].unit if here else units.of(view.key.family),
         test_low=test_low,
         test_high=test_high,
@@ -146,7 +146,7 @@ def _point(
 def _test_error(
     quantity: str, mean: float | None, examples: int | None, here: Sequence[Measured]
 ) -> tuple[float | None, float | None]:
-    """Wilson's interval for top-1 of independent examples, else 1.96 standard errors over the examples or windows."""
+    """Wilson's interval for top-1 of independent examples, else 1.96 standard errors over the examples or blocks."""
     if mean is None:
         return None, None
     clustered = any(quantity in one.errors for one in here)

@@ -22,6 +22,8 @@ MOST_CLASSES = 1_000_000
 ROUNDING = 1e-6  # a softmax in single precision may pass one by as much
 #: All of p is kept for few classes only; an empty column of lists as long as a vocabulary would still take its room.
 MOST_WHOLE = 1_024
+#: Targets of a stretch of text that at least go together, however short the windows are that they were predicted in.
+BLOCK = 1_024
 #: Bytes of predictions held at once: six GPT-2 trials of 4.4 million tokens, at 36 bytes a token.
 HELD = 2**30
 
@@ -30,20 +32,20 @@ HELD = 2**30
 class Predictions:
     """Clean-test predictions of one trial, and the number of examples.
 
-    ``right`` tells which examples have the truth as most probable class, ``windows`` which belong together, as tokens
-    of one window do; None where each stands alone.
+    ``right`` tells which examples have the truth as most probable class, ``blocks`` which belong together, as tokens
+    of one stretch of text do; None where each stands alone.
     """
 
     clean: Clean
     examples: int
     right: npt.NDArray[np.bool_]
-    windows: npt.NDArray[Any] | None = None
+    blocks: npt.NDArray[Any] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that the columns take."""
         clean = self.clean
-        columns = (clean.labels, clean.truth, clean.previous, clean.whole, clean.frequency, self.right, self.windows)
+        columns = (clean.labels, clean.truth, clean.previous, clean.whole, clean.frequency, self.right, self.blocks)
         return sum(column.nbytes for column in columns if column is not None)
 
 
@@ -131,7 +133,17 @@ def decode(found: bytes) -> Predictions:
     if whole is not None and whole.shape[1] != classes:
         raise DamagedError(f"there are {classes} classes and {whole.shape[1]} probabilities an example")
     clean = Clean(classes, labels.astype(np.int32), truth, previous, whole, frequency)
-    return Predictions(clean, len(truth), labels == predicted, windows)
+    return Predictions(clean, len(truth), labels == predicted, None if windows is None else blocks(windows))
+
+
+def blocks(windows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The block of text of each target, [N], from its window, [N]: as many windows one after another as make up
+    ``BLOCK`` targets. Neighbouring windows are of one document, and to cut it shorter makes its errors no more
+    independent.
+    """
+    _, sizes = np.unique(windows, return_counts=True)
+    together = -(-BLOCK // int(sizes.max()))  # whole windows have the context's length, and all but the last are whole
+    return windows // together
 
 
 def _may_be_whole(schema: Any) -> bool:

@@ -178,5 +178,5 @@ def test_captions_are_of_tokens(analysis: Analysis) -> None:
     over = {figure["title"].rpartition(" over the ")[2]: figure for figure in figures}
     assert "nats a token, on clean validation text" in over["batch"]["caption"]
     assert "nats a token, on clean validation text" in over["context length"]["caption"]
-    assert "tokens in 60 windows" in over["batch"]["small"]
+    assert "tokens in 4 blocks of text" in over["batch"]["small"]
     assert "Floors come from the compute-matched clean twin." in over["context length"]["small"]

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fixtures.language_store import (
+    BLOCK,
     FREQUENCIES,
     TOKENS,
     TRUTH,
     VOCABULARY,
     Text,
+    blocks,
     clean_text,
     predicted_text,
     publish_text,
@@ -29,7 +31,7 @@ from fixtures.report_store import Rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import channels, floors
+from reports import channels, floors, predictions
 from reports import contents as words
 from reports.analysis import Analysis, analyse
 from reports.files import open_store
@@ -90,9 +92,9 @@ def test_the_expected_wrong_rate_counts_redraws_that_hit_the_truth(tmp_path: Pat
         assert measured(law, tmp_path / law)[1].expected_rate == pytest.approx(rate, abs=1e-12)
 
 
-def test_errors_are_clustered_by_window_those_of_top1_as_well(tmp_path: Path) -> None:
+def test_errors_are_clustered_by_block_those_of_top1_as_well(tmp_path: Path) -> None:
     cell, found = measured("uniform_all", tmp_path)
-    p, clusters = predicted_text(cell), windows(cell)
+    p, clusters = predicted_text(cell), blocks(cell)
     true = p[EVERY, TRUTH]
     ideal = through(cell, clean_text(Text(Fraction(0), rule="fixed")))[EVERY, TRUTH]
     expected = {
@@ -103,25 +105,34 @@ def test_errors_are_clustered_by_window_those_of_top1_as_well(tmp_path: Path) ->
         "sampled_excess": by_hand(true - ideal, clusters),
     }
     assert {name: found.errors[name] for name in expected} == pytest.approx(expected, rel=1e-9)
-    # Tokens of a window are hard or easy together: taken as independent they would promise too much.
+    # Windows of a document are hard or easy together: taken as independent they would promise too much.
+    assert found.errors["test_nll"] > 1.5 * by_hand(np.log(true), windows(cell))
     assert found.errors["test_nll"] > 1.5 * standard_error(np.log(true))
-    assert (found.examples, found.windows, str(found.unit)) == (TOKENS, TOKENS // 16, "token")
+    assert (found.examples, found.blocks, str(found.unit)) == (TOKENS, TOKENS // BLOCK, "token")
 
 
-def test_the_documents_words_are_of_tokens_and_windows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("context", "together"), [(16, 64), (512, 2), (600, 2), (1000, 2), (1024, 1), (2048, 1), (5000, 1)]
+)
+def test_windows_make_up_blocks_of_1024_targets_at_least(context: int, together: int) -> None:
+    windows = np.arange(7 * context + 3) // context  # the last one is cut short
+    assert predictions.blocks(windows).tolist() == (windows // together).tolist()
+
+
+def test_the_documents_words_are_of_tokens_and_blocks(tmp_path: Path) -> None:
     content = words.contents(analysed(texts(rule="fixed"), tmp_path))
     accuracy, nll, excess = content["sections"][0]["figures"]
     assert "in nats a token, on clean validation text" in nll["caption"]
     assert "on clean validation text" in accuracy["caption"]
     assert "token by token" in excess["caption"]
-    assert "(960 tokens in 60 windows, over which it is clustered)" in nll["small"]
+    assert "(4,096 tokens in 4 blocks of text, over which it is clustered)" in nll["small"]
     captions = " ".join(figure[part] for figure in (accuracy, nll, excess) for part in ("caption", "small"))
     assert "example" not in captions
     assert "test data" not in captions
     assert "sequences trained on" in [row[0] for row in content["sections"][0]["configurations"][0]["rows"]]
     half = float(nll["table"]["groups"][0]["rows"][0][6].removeprefix("±"))
     cells = texts(ratios=("0",), rule="fixed")
-    errors = [by_hand(np.log(predicted_text(cell)[EVERY, TRUTH]), windows(cell)) for cell in cells]
+    errors = [by_hand(np.log(predicted_text(cell)[EVERY, TRUTH]), blocks(cell)) for cell in cells]
     assert half == pytest.approx(1.96 * sum(errors) / 3, abs=6e-4)
 
 
