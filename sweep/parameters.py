@@ -20,9 +20,17 @@ from sweep.revision import source_digests
 from sweep.trial import Trial
 from trainers import registry
 from trainers.protocol import UNKNOWN_CLASSES
+from trainers.spec import NoiseSpec
 
-#: Parts of a specification that change no parameter count.
-IRRELEVANT = ("noise", "seed", "batch", "budget", "optimiser", "schedule", "evaluation")
+#: Parts of a specification that change no network: what it is trained on, how, how long, and what is measured of it.
+#: A field that is not named here may shape the network. One that does not costs a count more, and no wrong number.
+IRRELEVANT = frozenset(
+    {
+        *("noise", "seed", "batch", "budget", "reading"),  # of every trial
+        *("optimiser", "schedule", "evaluation", "augment", "precision"),  # of training
+        *("measure", "analysed", "split", "reference_samples"),  # of an analysis
+    }
+)
 CHILD_SECONDS = 300
 
 
@@ -40,8 +48,9 @@ def counted(trials: Sequence[Trial]) -> dict[str, int | None]:
 def _key(trial: Trial) -> str:
     fields: dict[str, Any] = json.loads(trial.canonical)
     relevant = {name: value for name, value in fields.items() if name not in IRRELEVANT}
+    relevant["needs"] = sorted(trial.needs)  # roles: which trial fills one changes nothing of the network
     spec = trial.spec
-    sources = source_digests(spec.family, spec.noise.law, spec.dataset)
+    sources = source_digests(spec.family, NoiseSpec().law, spec.dataset)  # a law's module builds no network
     return hashlib.sha256(json.dumps([relevant, sources], sort_keys=True).encode()).hexdigest()[:24]
 
 
