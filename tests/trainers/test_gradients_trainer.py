@@ -58,6 +58,7 @@ def spec(**changes: Any) -> GradientsSpec:
 
 
 def built(corpus: Corpus, needs: Any = None, **changes: Any) -> GradientsTrainer:
+    changes |= {"needs": dict.fromkeys(needs, "0" * 16)} if needs else {}
     trainer = FAMILY.build(spec(**changes), corpus, "cpu", needs)
     assert isinstance(trainer, GradientsTrainer)
     return trainer
@@ -186,8 +187,14 @@ def test_weights_that_do_not_fit_are_refused(corpus: Corpus, tmp_path: Path) -> 
         built(corpus, stored(corpus, tmp_path, context=16))
     with pytest.raises(SpecError, match=r"needs\.model is a trial that left judge"):
         built(corpus, {"model": {"judge": tmp_path}})
-    with pytest.raises(SpecError, match="gives the role 'teacher'"):
-        built(corpus, {"teacher": {"weights": tmp_path}})
+
+
+def test_whose_weights_are_analysed_is_what_the_specification_says(corpus: Corpus, tmp_path: Path) -> None:
+    """So that no id stands over an analysis of other weights."""
+    with pytest.raises(SpecError, match="in the role 'model', and the analysis names none under needs"):
+        FAMILY.build(spec(), corpus, "cpu", stored(corpus, tmp_path))
+    with pytest.raises(SpecError, match=r"needs\.model is missing"):
+        FAMILY.build(spec(needs={"model": "0" * 16}), corpus, "cpu", None)
 
 
 def test_weights_that_are_not_finite_are_told(corpus: Corpus, tmp_path: Path) -> None:

@@ -38,9 +38,12 @@ def build(
 
     if not isinstance(spec, GradientsSpec):
         raise SpecError(f"a gradient analysis is built from a GradientsSpec; this is a {type(spec).__name__}")
-    odd = sorted({*(needs or {})} - {*spec.roles})
+    odd = sorted({*(needs or {})} - {*spec.needs})
     if odd:
-        raise SpecError(f"needs gives the role {odd[0]!r}; a gradient analysis has {', '.join(spec.roles)} alone")
+        raise SpecError(
+            f"a trial is given in the role {odd[0]!r}, and the analysis names {', '.join(spec.needs) or 'none'} under "
+            f"needs; the roles are {', '.join(spec.roles)}"
+        )
     law = registry.noise_law(spec.noise.law)
     if isinstance(law, BoundLaw) and spec.noise.ratio > 0:
         if law.material not in FAMILY.materials:

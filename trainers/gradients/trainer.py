@@ -47,7 +47,7 @@ class GradientsTrainer:
         self._tokens = data.train if spec.split == "train" else data.validation
         windows.check_length(self._tokens, spec.context, spec.split)
         model = language.build(self._network, spec.seed)
-        if "model" in needs:
+        if "model" in spec.needs:  # by which the trial's id says whose weights these are
             path = weights.needed(needs, "model")
             weights.begin_with(model, self._network, data.tokenizer_sha256, path, "model")
         self._model = model.to(self._device).eval()
