@@ -125,11 +125,12 @@ def decode(found: bytes) -> Predictions:
         if probability is not None and not (probability.min() >= 0 and probability.max() <= 1 + ROUNDING):
             raise DamagedError("a probability is outside [0, 1]")
     declared = (schema.metadata or {}).get(CLASSES_KEY, b"")
-    classes = 1 + max(int(labels.max()), int(predicted.max()))
-    if declared.isdigit() and len(declared) < 8:
-        classes = max(classes, int(declared))
-    if classes > MOST_CLASSES:
-        raise DamagedError(f"there are {classes:,} classes; at most {MOST_CLASSES:,} are expected")
+    outputs = 1 + max(int(labels.max()), int(predicted.max()))
+    if outputs > MOST_CLASSES:
+        raise DamagedError(f"there are {outputs:,} classes; at most {MOST_CLASSES:,} are expected")
+    classes = outputs
+    if declared.isdigit() and len(declared) < 7:  # a network may have outputs, and predict one, beyond the classes
+        classes = max(1 + int(labels.max()), int(declared))
     if whole is not None and whole.shape[1] != classes:
         raise DamagedError(f"there are {classes} classes and {whole.shape[1]} probabilities an example")
     clean = Clean(classes, labels.astype(np.int32), truth, previous, whole, frequency)

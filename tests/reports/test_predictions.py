@@ -61,6 +61,14 @@ def test_classes_that_the_test_set_lacks_may_be_declared() -> None:
     assert decode(artifact(CLEAN, classes=3)).clean.classes == 10
 
 
+def test_an_output_beyond_the_classes_is_no_class() -> None:
+    """GPT-2 may have 50,304 outputs for 50,257 tokens: floors are of the tokens."""
+    unkept = pa.nulls(360, pa.list_(pa.float32()))
+    beyond = pa.array([11] * 360, pa.int32())
+    assert decode(changed({b"noisegrid.classes": b"10"}, p=unkept, predicted=beyond)).clean.classes == 10
+    assert decode(changed({}, p=unkept, predicted=beyond)).clean.classes == 12
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
