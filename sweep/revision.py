@@ -116,15 +116,20 @@ def source_digests(family_name: str, law: str, dataset: str) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def _read(path: Path, name: str) -> tuple[str, set[str]]:
+def _read(path: Path, name: str) -> tuple[str, frozenset[str]]:
     """The digest of a module's code, and the modules it imports."""
     try:
         with tokenize.open(path) as file:  # heeds a byte order mark and a declared encoding
             text = file.read()
-        digest = hashlib.sha256(bare(text).encode()).hexdigest()[:REVISION_DIGITS]
-        return digest, imported(text, name, path.name == "__init__.py")
+        return _digested(text, name, path.name == "__init__.py")
     except (OSError, SyntaxError, ValueError, tokenize.TokenError) as error:
         raise BadInputError(f"{path}: the module {name} cannot be read as Python source: {error}") from None
+
+
+@cache  # trials of several families, laws and data sets have most of their modules in common
+def _digested(text: str, name: str, is_package: bool) -> tuple[str, frozenset[str]]:
+    digest = hashlib.sha256(bare(text).encode()).hexdigest()[:REVISION_DIGITS]
+    return digest, frozenset(imported(text, name, is_package))
 
 
 def module_path(name: str) -> Path | None:

@@ -86,3 +86,18 @@ def test_networks_of_the_text_grids_are_told_by_what_shapes_them(grid: str) -> N
     assert all(len(shapes) == 1 for shapes in by_key.values())
     shapes = set.union(*by_key.values())
     assert len(by_key) == len(shapes)
+
+
+def test_a_module_that_many_trials_share_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweep import revision
+
+    parsed: list[str] = []
+    bare = revision.bare
+    monkeypatch.setattr(revision, "bare", lambda text: parsed.append(text) or bare(text))
+    for cached in (revision.source_digests, revision._digested):
+        cached.cache_clear()
+    for trial in load_space(GRIDS / "gradients_cpu.yaml").trials:
+        revision.source_digests(trial.spec.family, trial.spec.noise.law, trial.spec.dataset)
+        parameters._key(trial)
+    assert parsed
+    assert len(parsed) == len(set(parsed))
