@@ -40,7 +40,7 @@ class Watch:
         self._begun = time.monotonic()
         self.plain = not console().is_terminal or console().is_dumb_terminal
         self._note = ""
-        self._left: tuple[float, float | None] = (-math.inf, None)
+        self._left = (-math.inf, "")
 
     def settled(self, settled: Settled) -> None:
         if settled.state is State.DONE:
@@ -97,13 +97,13 @@ class Watch:
             text += f", {len(self.failures)} failed"
         if self.blocked:
             text += f", {self.blocked} blocked"
-        return f"{text}, {self._rate()}, {duration(self._remaining(run))} left"
+        return f"{text}, {self._rate()}, {self._remaining(run)}"
 
-    def _remaining(self, run: Run) -> float | None:
+    def _remaining(self, run: Run) -> str:
         """Looked up anew every few seconds only: it goes through all trials."""
         now = time.monotonic()
         if now - self._left[0] > LEFT_SECONDS:
-            self._left = (now, remaining_seconds(run))
+            self._left = (now, time_left(*remaining(run)))
         return self._left[1]
 
     def picture(self, run: Run) -> Group:
@@ -143,9 +143,17 @@ class Watch:
         return f"{self.done / minutes:.1f} trials/min" if minutes > 0 and self.done else "no trial has ended yet"
 
 
-def remaining_seconds(run: Run) -> float | None:
-    """Expected wall seconds to the end; None while a kind of trial that is left was never timed."""
-    total = 0.0
+def time_left(seconds: float, untimed: int) -> str:
+    """What is known of the time to the end, in words."""
+    if not untimed:
+        return f"{duration(seconds)} left"
+    more = f"{untimed} trial{'s' if untimed > 1 else ''} of kinds not timed yet"
+    return f"{duration(seconds)} and {more} left" if seconds else "time left not known yet"
+
+
+def remaining(run: Run) -> tuple[float, int]:
+    """Expected wall seconds to the end, and how many trials are not in them: no trial of their kind was ever timed."""
+    total, untimed = 0.0, 0
     slots = 1
     queue = run.queue
     fractions = dict(run.running.values())
@@ -154,7 +162,8 @@ def remaining_seconds(run: Run) -> float | None:
             continue
         expected = queue.pace.seconds(task.kind, task.samples)
         if expected is None:
-            return None
+            untimed += 1
+            continue
         total += expected * (1 - fractions.get(task.id, 0.0))
         slots = max(slots, run.cluster.slots(task.shape))
-    return total / slots
+    return total / slots, untimed

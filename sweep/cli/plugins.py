@@ -41,6 +41,9 @@ def trainers_command(json: JsonOption = False) -> None:
         table(["model", "about"], [[model, about] for model, about in family["models"].items()])
         rows = [[field["name"], field["type"], field["default"]] for field in family["fields"]]
         table(["field", "type", "default"], rows)
+        for key, holds in (("needs", family["roles"]), ("resources", ["cpu", "gpu", *family["options"]])):
+            if holds:
+                say(f"{key}: {', '.join(holds)}")
         table(["metric", "about"], [[metric, about] for metric, about in family["metrics"].items()])
     table(["noise law", "about"], [[law["name"], law["about"]] for law in laws])
     for problem in broken:
@@ -116,6 +119,7 @@ def _family(name: str) -> dict[str, Any]:
         "models": dict(family.models),
         "metrics": dict(family.metrics),
         "roles": list(family.spec.roles),
+        "options": sorted(family.options),
         "fields": [
             {"name": dotted, "type": _type(field.annotation), "default": _default(family.spec, dotted, field)}
             for dotted, field in dotted_fields(family.spec).items()
@@ -137,7 +141,7 @@ def _type(annotation: Any) -> str:
         return "number or a/b"
     if origin is tuple:
         return f"list of {_type(inside[0])}"
-    return "none" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
+    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 def _default(model: type[BaseModel], dotted: str, field: FieldInfo) -> str:
@@ -148,5 +152,14 @@ def _default(model: type[BaseModel], dotted: str, field: FieldInfo) -> str:
         value = outer.get_default(call_default_factory=True)
         for part in rest.split("."):
             value = getattr(value, part, None)
-        return str(value)
-    return "required" if field.is_required() else str(field.get_default(call_default_factory=True))
+        return _written(value)
+    return "required" if field.is_required() else _written(field.get_default(call_default_factory=True))
+
+
+def _written(value: Any) -> str:
+    """A value as a grid file has it, so that what is copied from the list means the same there."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)

@@ -69,6 +69,11 @@ def prepare_command(
 
     root = (data if data is not None else data_folder()).absolute()
     if name in registry.names("data set") and name != OPENWEBTEXT:
+        if source is not None or tokenizer is not None:
+            raise BadInputError(
+                f"{name!r} is a data set of its own, which takes no --source and no --tokenizer; "
+                "give your text another NAME"
+            )
         _embedded(name, root)
         return
     if not NAME.fullmatch(name):

@@ -62,9 +62,9 @@ def _summarise(plan: Plan, parameters: Mapping[str, int | None], rates: Mapping[
         counts = [str(sum(entry.status == status for entry in entries) or "") for status in statuses]
         samples = [entry.trial.spec.samples for entry in entries]
         steps = [entry.trial.spec.steps for entry in entries]
-        size = parameters.get(entries[0].id)
+        sizes = [size for entry in entries if (size := parameters.get(entry.id))]  # a context or vocabulary has its own
         rows.append(
-            [*key, str(len(entries)), *counts, _range(samples), _range(steps), f"{size:,}" if size else "-"]
+            [*key, str(len(entries)), *counts, _range(samples), _range(steps), _range(sizes) if sizes else "-"]
             + [_cost([entry for entry in entries if entry.status != "done"], rates)]
         )
     columns = ["group", "model", "data set", "trials", *statuses, "samples", "steps", "parameters", "to run"]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sweep.space.source import Path_, Source
 
 SHOWN = 5
+ALIKE = 0.6  # from here on two names are taken for one, misspelt
 
 
 def short(value: Any) -> str:
@@ -20,10 +21,20 @@ def short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
 def nearest(key: str, allowed: Iterable[str]) -> str:
-    """``(did you mean 'x'?) Allowed: ...`` for a key that does not exist."""
+    """``(did you mean 'x'?) Allowed: ...`` for a key that does not exist; empty where nothing is allowed."""
     known = sorted(allowed)
+    if not known:
+        return ""
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    tail = key.rpartition(".")[2]
+    if tail != key:  # of a field under another section, `optimiser.warmup`, the name says more than the section
+        alike = max(known, key=lambda name: (_alike(name.rpartition(".")[2], tail), _alike(name, key)))
+        close = [alike] if _alike(alike.rpartition(".")[2], tail) >= ALIKE else close
     # a field given without its section, `ratio` for `noise.ratio`, or a section without its field
     close = [name for name in known if name.rpartition(".")[2] == key][:1] or close
     close = close or [name for name in known if name.startswith(f"{key}.")][:1]

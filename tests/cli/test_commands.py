@@ -172,8 +172,39 @@ def test_trainers_and_datasets(sweep: Command) -> None:
     assert fields["noise.refresh"] == "fresh"
     assert fields["model"] == "required"
     assert {law["name"] for law in said["noise_laws"]} >= {"uniform_wrong", "uniform_all", "next_class", "confusion"}
-    assert "classifier" in sweep("trainers").err
+    assert fields["evaluation.every_samples"] == "null", "defaults as a grid file has them"
+    assert families["language"]["roles"] == ["pretrained", "teacher"]
+    assert families["language"]["options"] == ["compile", "micro_batch"]
+    listed = sweep("trainers").err
+    assert "classifier" in listed
+    assert "needs: pretrained, teacher" in listed
+    assert "resources: cpu, gpu, compile, micro_batch" in listed
     sets = {one["name"]: one for one in json.loads(sweep("datasets", "--json").out)["datasets"]}
     assert sets["digits"]["present"]
     assert sets["mnist5k"]["train"] == 4000
     assert "mnist5k" in sweep("datasets").err
+
+
+def test_data_that_is_there_takes_no_text(sweep: Command) -> None:
+    refused = sweep("prepare", "digits", "--source", "notes")
+    assert refused.code == 2
+    assert "give your text another NAME" in refused.err
+    assert "needs no preparation" in sweep("prepare", "digits").err
+
+
+def test_plan_shows_the_range_of_parameters(sweep: Command, tmp_path: Path) -> None:
+    grid = tmp_path / "contexts.yaml"
+    grid.write_text(
+        "name: contexts\ngroups:\n  - name: cells\n    family: language\n"
+        "    set: {model: gpt2_tiny, dataset: python-docs, batch.size: 8, budget.samples: 160}\n"
+        "    grid: {context: [16, 32]}\n"
+    )
+    assert "232,192..233,216" in sweep("plan", str(grid)).err
+
+
+def test_time_left_says_what_it_leaves_out() -> None:
+    from sweep.cli.live import time_left
+
+    assert time_left(60, 0) == "60 s left"
+    assert time_left(60, 1) == "60 s and 1 trial of kinds not timed yet left"
+    assert time_left(0, 9) == "time left not known yet"
