@@ -38,9 +38,7 @@ def specs() -> dict[tuple[str, str], LanguageSpec]:
 
 
 def test_iterations_sequences_and_tokens_are_those_of_the_paper() -> None:
-    found = {
-        key: (spec.steps, spec.batch.total, spec.tokens, str(spec.noise.rate)) for key, spec in specs().items()
-    }
+    found = {key: (spec.steps, spec.batch.total, spec.tokens, str(spec.noise.rate)) for key, spec in specs().items()}
     assert found == RUNS
 
 
