@@ -100,6 +100,9 @@ class Family:
     must be to serve (``images``, say). ``sources`` lists the modules that decide the numbers, from which the
     revision follows; their own imports within the same package are found by reading them.
 
+    ``check(spec)`` and ``check_need(spec, role, other)`` raise SpecError where a trial cannot be, or where the trial
+    ``other`` cannot fill a role: a plan asks, before anything runs.
+
     ``options`` are keyword arguments of ``build`` that change no science (``micro_batch``, ``compile``); a grid gives
     them under ``resources``. ``materials`` are what noise laws of this family can be bound to (see :class:`BoundLaw`).
     """
@@ -114,6 +117,7 @@ class Family:
     sources: tuple[str, ...]
     metrics: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[TrialSpec], None] | None = None
+    check_need: Callable[[TrialSpec, str, TrialSpec], None] | None = None
     options: frozenset[str] = frozenset()
     materials: frozenset[str] = frozenset()
 

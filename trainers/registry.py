@@ -87,7 +87,8 @@ def _points(kind: str) -> dict[str, EntryPoint]:
 def _load(kind: str, name: str) -> Any:
     points = _points(kind)
     if name not in points:
-        raise SpecError(unknown(kind, name, sorted(points)))
+        own = " Data of your own is " + " or ".join(f"{maker}/NAME" for maker in names("data set maker")) + "."
+        raise SpecError(unknown(kind, name, sorted(points)) + (own if kind == "data set" else ""))
     try:
         return points[name].load()
     except Exception as error:  # a plug-in is foreign code: whatever it raises is its fault, and is named

@@ -65,9 +65,9 @@ def _caption(found: Coherence) -> str:
     return words + (
         " B: norm of the sum of a batch's clean, and of its corrupt, gradients. C: deviation of the mean noisy loss "
         f"over batches; {loss} D: SNR, the mean norm of the clean sums over that of the corrupt ones, batches without "
-        "a corrupt part as 0 (D1, which reproduces the paper's table), and the root of the ratio of mean squared norms "
-        "(D2). Their lines are what vectors of the measured norms and cosines, in numbers by chance, add up to: growth "
-        "along them is no property of learning."
+        "a corrupt part as 0 (D1, as in the paper's table), and the root of the ratio of mean squared "
+        "norms (D2). Their lines are what vectors of the measured norms and cosines, in numbers by chance, add up to: "
+        "growth along them is no property of learning."
     )
 
 

@@ -213,8 +213,9 @@ class _GroupResolver:
         dataset = self._dataset(spec, cell)
         self._check_names(spec, cell, dataset)
         if self.needs:
-            needs = {role: self.needs[role](spec).id for role in sorted(self.needs.keys() - spec.idle_roles)}
-            spec = spec.model_copy(update={"needs": needs})
+            needed = {role: self.needs[role](spec) for role in sorted(self.needs.keys() - spec.idle_roles)}
+            spec = spec.model_copy(update={"needs": {role: other.id for role, other in needed.items()}})
+            self._check_needs(spec, needed)
         if self.family.check is not None:
             try:
                 self.family.check(spec)
@@ -222,6 +223,16 @@ class _GroupResolver:
                 raise BadInputError(f"{self.source.where(self._mentioned(str(error), cell))}: {error}") from None
         canonical = canonical_json(spec, dataset.version)
         return Trial(canonical_id(canonical), self.group.name, spec, canonical, self.claim)
+
+    def _check_needs(self, spec: TrialSpec, needed: Mapping[str, Trial]) -> None:
+        if self.family.check_need is None:
+            return
+        for role, other in needed.items():
+            try:
+                self.family.check_need(spec, role, other.spec)
+            except SpecError as error:
+                at = (*self.base, "needs", role)
+                raise BadInputError(f"{self.source.where(at)}: {error}") from None
 
     def _place(self, key: str, cell: Cell) -> Path_:
         return cell[key].path if key in cell else self.base

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trainers import registry
 from trainers.errors import SpecError
 from trainers.gradients.measures import METRICS
 from trainers.gradients.spec import PAPER_TENSOR, GradientsSpec
+from trainers.language import roles
 from trainers.models import language
 from trainers.protocol import BoundLaw, Family, Trainer
 from trainers.spec import TrialSpec
@@ -78,6 +79,13 @@ def check(spec: TrialSpec) -> None:
             )
 
 
+def check_need(spec: TrialSpec, role: str, other: TrialSpec) -> None:
+    """Raises:
+    SpecError: ``other`` is no language model of the same network.
+    """
+    roles.check_need(cast(GradientsSpec, spec), role, other, "same network")
+
+
 def _network(spec: TrialSpec) -> language.Network:
     if not isinstance(spec, GradientsSpec):
         raise SpecError(f"a gradient analysis is built from a GradientsSpec; this is a {type(spec).__name__}")
@@ -95,5 +103,6 @@ FAMILY = Family(
     sources=("trainers.gradients.trainer",),
     metrics=METRICS,
     check=check,
+    check_need=check_need,
     materials=frozenset({"frequencies"}),
 )

@@ -59,9 +59,14 @@ class GradientsSpec(NetworkFields):
             for name, default in (("analysed", (PAPER_TENSOR,)), ("reference_samples", REFERENCE_SAMPLES)):
                 if getattr(self, name) != default:
                     raise ValueError(f"measure is loss, which has no gradients; leave {name} out")
-        elif self.batch.total > LARGEST_BATCH:
+        if self.measure == "gradients" and self.batch.total > LARGEST_BATCH:
             raise ValueError(
                 f"batch.size is {self.batch.total} with its multiplier, and each pair of gradients of a batch is "
                 f"compared; at most {LARGEST_BATCH} sequences are allowed (any number with measure: loss)"
+            )
+        if self.samples < self.batch.total:
+            raise ValueError(
+                f"budget.samples gives {self.samples} sequences, and a batch is {self.batch.total}; norms, SNR and "
+                "losses are of whole batches, so give at least one"
             )
         return self

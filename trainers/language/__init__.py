@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from trainers import registry
 from trainers.errors import SpecError
+from trainers.language import roles
 from trainers.language.laws import MATERIALS, check_teacher
 from trainers.language.spec import LanguageSpec
 from trainers.models import language
@@ -75,6 +76,13 @@ def check(spec: TrialSpec) -> None:
     check_teacher(cast(LanguageSpec, spec))
 
 
+def check_need(spec: TrialSpec, role: str, other: TrialSpec) -> None:
+    """Raises:
+    SpecError: the weights of ``other`` do not serve in ``role``.
+    """
+    roles.check_need(cast(LanguageSpec, spec), role, other, "same network" if role == "pretrained" else "reads windows")
+
+
 def _network(spec: TrialSpec) -> language.Network:
     return language.network(cast(LanguageSpec, spec), registry.dataset(spec.dataset).classes)
 
@@ -90,6 +98,7 @@ FAMILY = Family(
     sources=("trainers.language.trainer",),
     metrics=METRICS,
     check=check,
+    check_need=check_need,
     options=frozenset({"micro_batch", "compile"}),
     materials=MATERIALS,
 )
