@@ -52,6 +52,23 @@ class Costed(Protocol):
 
 
 @runtime_checkable
+class Drawing(Protocol):
+    """A trainer whose evaluation measures samples that it draws from the model first, a part at a time.
+
+    A worker draws what is pending in slices before it evaluates; what was drawn is part of the state, so that hours of
+    drawing go on where they stopped. :meth:`Trainer.evaluate` draws whatever is still pending by itself, and keeps
+    it out of the state.
+    """
+
+    @property
+    def pending(self) -> int:
+        """Samples to draw before the model, as it is, can be measured; 0 once all are there."""
+
+    def draw(self, samples: int) -> None:
+        """Draw the next ``samples`` of those pending, rounded up to whole blocks; how it is cut changes nothing."""
+
+
+@runtime_checkable
 class Trainer(Protocol):
     """One trial in memory. Built from (spec, data, device); independent of Ray and of the store.
 
@@ -133,7 +150,7 @@ class Dataset:
     ``present(root)`` tells whether it is on this machine, ``obtain`` how to get it where it is not. ``root`` is
     the folder where users' data lies; embedded data ignores it.
 
-    Images: ``shape`` is channels x height x width, sizes are images. Text: ``classes`` is the vocabulary, ``shape`` is
+    Images: ``shape`` is channels x height x width, sizes are images; ``shape`` is empty where ``classes`` is unknown. Text: ``classes`` is the vocabulary, ``shape`` is
     empty, sizes are tokens, None where they depend on the machine's own text and it has not been read.
     """
 

@@ -237,6 +237,10 @@ class TrialSpec(Fields):
         """
         return frozenset()
 
+    def classes_of(self, dataset_classes: int) -> int:
+        """Classes that the trial has, on a data set of so many: fewer where it reads some of them only."""
+        return dataset_classes
+
     @property
     def pace(self) -> str:
         """What decides the time a sample takes, beside family, model and data set: trials that agree share timings."""

@@ -279,7 +279,7 @@ class _GroupResolver:
                 )
             at = self._place("noise.map" if "noise.map" in cell else "noise.law", cell)
             if dataset.classes != UNKNOWN_CLASSES:  # the run will tell, once the data is there
-                self._known(lambda: law.check(spec.noise, dataset.classes), at)
+                self._known(lambda: law.check(spec.noise, spec.classes_of(dataset.classes)), at)
         self.checked.add(signature)
 
     def _needed(self, role: str, need: Need) -> Callable[[TrialSpec], Trial]:

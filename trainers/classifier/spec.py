@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from trainers.spec import MAX_SAMPLES, Fields, TrialSpec
+from trainers.datasets.subset import SubsetSpec
+from trainers.spec import MAX_SAMPLES, Fields, TrialSpec, later
 
 #: AdamW moves each parameter by about the rate itself at every step; what suits SGD throws it off.
 LARGEST_ADAMW_RATE = 0.03
@@ -61,6 +62,10 @@ class ClassifierSpec(TrialSpec):
     schedule: ScheduleSpec = ScheduleSpec()
     augment: Literal["none", "shift", "shift_flip"] = "none"
     evaluation: EvaluationSpec = EvaluationSpec()
+    subset: SubsetSpec = later(SubsetSpec())
+
+    def classes_of(self, dataset_classes: int) -> int:
+        return self.subset.classes or dataset_classes
 
     @property
     def evaluate_every(self) -> int | None:
