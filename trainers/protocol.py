@@ -150,8 +150,9 @@ class Dataset:
     ``present(root)`` tells whether it is on this machine, ``obtain`` how to get it where it is not. ``root`` is
     the folder where users' data lies; embedded data ignores it.
 
-    Images: ``shape`` is channels x height x width, sizes are images; ``shape`` is empty where ``classes`` is unknown. Text: ``classes`` is the vocabulary, ``shape`` is
-    empty, sizes are tokens, None where they depend on the machine's own text and it has not been read.
+    Images: ``shape`` is channels x height x width (empty where ``classes`` is unknown), sizes are images. Text:
+    ``classes`` is the vocabulary, ``shape`` is empty, sizes are tokens, None where they depend on the machine's own text
+    and it has not been read.
     """
 
     name: str
