@@ -151,8 +151,8 @@ class Dataset:
     the folder where users' data lies; embedded data ignores it.
 
     Images: ``shape`` is channels x height x width (empty where ``classes`` is unknown), sizes are images. Text:
-    ``classes`` is the vocabulary, ``shape`` is empty, sizes are tokens, None where they depend on the machine's own text
-    and it has not been read.
+    ``classes`` is the vocabulary, ``shape`` is empty, sizes are tokens, None where they depend on the machine's own
+    text and it has not been read.
     """
 
     name: str
