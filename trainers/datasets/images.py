@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,23 @@ from trainers.streams import permutation
 #: The split belongs to the data set (design 3.1): one fixed stream, never the trial's seed.
 SPLIT_SEED = 0
 
+#: What a byte of a pixel is at its brightest.
+BRIGHTEST = 255
+
+Pixels = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images float32 [N, channels, height, width] in [0, 1] and their classes int64 [N]; every array is read-only."""
+    """Images [N, channels, height, width] and their classes int64 [N]; every array is read-only.
 
-    train_images: npt.NDArray[np.float32]
+    Images are float32 in [0, 1], or uint8 from 0 to 255, possibly mapped from a file that all processes of a machine
+    share; :func:`pixels` makes either the same. Gather what is needed first: a map is not to be copied whole.
+    """
+
+    train_images: Pixels
     train_labels: npt.NDArray[np.int64]
-    test_images: npt.NDArray[np.float32]
+    test_images: Pixels
     test_labels: npt.NDArray[np.int64]
     classes: int
 
@@ -28,12 +38,28 @@ class Images:
         for array in self.arrays():
             array.flags.writeable = False
 
-    def arrays(self) -> tuple[npt.NDArray[np.float32] | npt.NDArray[np.int64], ...]:
+    def arrays(self) -> tuple[Pixels | npt.NDArray[np.int64], ...]:
         """Train images, train labels, test images, test labels."""
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
 
-def split(name: str, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], test: int, classes: int) -> Images:
+def pixels(part: Pixels) -> npt.NDArray[np.float32]:
+    """``part`` of a data set's images as float32 in [0, 1], same shape; bytes are divided by 255.
+
+    Float images come back as they are; bytes are copied, so hand over a part, not the whole.
+
+    Raises:
+        TypeError: it is neither float32 nor uint8.
+    """
+    if part.dtype == np.float32:
+        return cast("npt.NDArray[np.float32]", part)
+    if part.dtype == np.uint8:
+        shades: npt.NDArray[np.float32] = np.divide(np.asarray(part), np.float32(BRIGHTEST), dtype=np.float32)
+        return shades
+    raise TypeError(f"images are {part.dtype}; float32 in [0, 1] and uint8 are allowed")
+
+
+def split(name: str, images: Pixels, labels: npt.NDArray[np.int64], test: int, classes: int) -> Images:
     """Set ``test`` examples aside, as many of each class as its share, both parts shuffled.
 
     ``name`` keys the draw. What rounding leaves over goes to the classes with the largest remainders.
