@@ -21,7 +21,7 @@ from trainers import streams
 from trainers.classifier import FAMILY
 from trainers.classifier.schedule import learning_rate
 from trainers.classifier.spec import ClassifierSpec
-from trainers.classifier.trainer import ClassifierTrainer, standardised
+from trainers.classifier.trainer import ClassifierTrainer
 from trainers.datasets import digits
 from trainers.datasets.images import Images
 from trainers.errors import DivergedError, SpecError
@@ -192,17 +192,6 @@ def test_building_leaves_torchs_random_state() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_standardised_by_the_training_images() -> None:
-    rng = np.random.default_rng(0)
-    train = rng.random((50, 2, 4, 4), dtype=np.float32)
-    train[:, 1] = 0.25  # a channel that does not vary
-    found = standardised(train, train)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found.mean(axis=(0, 2, 3)), 0, atol=1e-6)
-    np.testing.assert_allclose(found.std(axis=(0, 2, 3)), [1, 0], atol=1e-6)
-    np.testing.assert_allclose(standardised(train, train[:3]), found[:3])
-
-
 # -- schedule
 
 
@@ -330,11 +319,14 @@ def test_importing_the_family_imports_no_torch() -> None:
 def test_revision_covers_every_module_that_decides_numbers() -> None:
     sources = source_digests("classifier", "uniform_wrong", "digits")
     deciding = {
-        *(f"trainers.classifier.{name}" for name in ("trainer", "spec", "schedule", "state", "augment", "artifact")),
+        *(
+            f"trainers.classifier.{name}"
+            for name in ("trainer", "spec", "schedule", "standard", "state", "augment", "artifact")
+        ),
         *(f"trainers.models.{name}" for name in ("catalogue", "small_cnn", "mlp", "resnet")),
         *(f"trainers.metrics.{name}" for name in ("predictions", "inversion")),
         *(f"trainers.noise.{name}" for name in ("corruption", "laws")),
-        *(f"trainers.datasets.{name}" for name in ("digits", "images")),
+        *(f"trainers.datasets.{name}" for name in ("digits", "images", "subset")),
         "trainers.streams",
         "trainers.spec",
     }

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from trainers import registry
 from trainers.classifier.spec import ClassifierSpec
+from trainers.datasets.subset import check as check_subset
 from trainers.errors import SpecError
 from trainers.models import catalogue
-from trainers.protocol import Family, Trainer
+from trainers.protocol import UNKNOWN_CLASSES, Family, Trainer
 from trainers.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -50,15 +51,19 @@ def count_parameters(spec: TrialSpec) -> int:
         SpecError: no such model or data set, or they do not fit.
     """
     data = registry.dataset(spec.dataset)
-    return catalogue.count_parameters(spec.model, data.shape, data.classes)
+    return catalogue.count_parameters(spec.model, data.shape, spec.classes_of(data.classes))
 
 
 def check(spec: TrialSpec) -> None:
     """Raises:
-    SpecError: model or augmentation do not fit the data set's images.
+    SpecError: model, augmentation or subset do not fit the data set's images.
     """
-    shape = registry.dataset(spec.dataset).shape
+    data = registry.dataset(spec.dataset)
+    if data.classes == UNKNOWN_CLASSES:  # the run will tell, once the data is there
+        return
+    shape = data.shape
     catalogue.check(spec.model, shape)
+    check_subset(cast(ClassifierSpec, spec).subset, data.classes, data.train_size)
     augment = cast(ClassifierSpec, spec).augment
     if augment != "none" and min(shape[1:]) < 8:
         raise SpecError(

@@ -1,7 +1,7 @@
 """The classifier's trainer: a thin shell round pure functions of streams, schedule, batches and metrics.
 
-The whole data set lies on the device as one tensor, standardised once; a batch is an indexed read. Which example
-stands where, its target and its shift are read from counter-based streams by position, so nothing random is kept.
+A batch is an indexed read of the images, which :mod:`trainers.classifier.standard` keeps. Which example stands where,
+its target and its shift are read from counter-based streams by position, so nothing random is kept.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import torch
 from torch.nn import functional
 
 from trainers.classifier.artifact import truth_probability
-from trainers.classifier.augment import crop, draws, pad
+from trainers.classifier.augment import draws
 from trainers.classifier.schedule import learning_rate
 from trainers.classifier.spec import ClassifierSpec, OptimiserSpec
+from trainers.classifier.standard import StandardImages, moments
 from trainers.classifier.state import FORMAT, check
+from trainers.datasets.subset import part
 from trainers.device import repeatable, usable
 from trainers.errors import DivergedError
 from trainers.metrics import inversion, predictions
@@ -35,12 +37,6 @@ if TYPE_CHECKING:
 BLOCK = 8192
 #: Test images a forward pass; fixed, since the last bits of a product may depend on the batch.
 TEST_BATCH = 1000
-
-
-def standardised(train: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """``images`` [N, C, H, W] minus the training images' mean, over their standard deviation, a channel each."""
-    mean, deviation = _moments(train)
-    return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)
 
 
 def optimiser_for(spec: OptimiserSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -65,8 +61,9 @@ class ClassifierTrainer:
 
     def __init__(self, spec: ClassifierSpec, data: Images, device: str) -> None:
         """Raises:
-        SpecError: the device cannot be used, or model, noise or augmentation do not fit the data.
+        SpecError: the device cannot be used, or model, noise, augmentation or subset do not fit the data.
         """
+        data = part(data, spec.subset)
         self.spec, self.classes = spec, data.classes
         self._device = usable(device)
         shape = data.train_images.shape[1:]
@@ -75,12 +72,11 @@ class ClassifierTrainer:
         self._corruption = corruption(spec.noise, data.classes, spec.seed, data.train_labels)
         self._truth, self._test_labels = data.train_labels, data.test_labels
         self._channel = self._corruption.law.channel(spec.noise, data.classes)
-        self._train_images = torch.from_numpy(standardised(data.train_images, data.train_images)).to(self._device)
-        self._test_images = torch.from_numpy(standardised(data.train_images, data.test_images)).to(self._device)
-        if spec.augment != "none":
-            mean, deviation = _moments(data.train_images)
-            black = torch.from_numpy((-mean / deviation).astype(np.float32)).to(self._device)
-            self._train_images = pad(self._train_images, black)
+        standard = moments(data.train_images)
+        self._mean, self._deviation = standard.mean, standard.deviation
+        shifted = spec.augment != "none"
+        self._train_images = StandardImages(data.train_images, standard, self._device, shifted=shifted)
+        self._test_images = StandardImages(data.test_images, standard, self._device)
         self._model = catalogue.build(spec.model, shape, data.classes, spec.seed).to(self._device)
         self._optimiser = optimiser_for(spec.optimiser, list(self._model.parameters()))
         self._position = 0
@@ -135,9 +131,9 @@ class ClassifierTrainer:
         self._model.train()
         with repeatable(self._device):
             for first in range(0, end - start, batch):
-                part = slice(first, min(first + batch, end - start))
-                images = self._images(at[part], None if drawn is None else drawn[part])
-                self._step(images, labels[part], learning_rate(self.spec, start + first, self._size))
+                step = slice(first, min(first + batch, end - start))
+                images = self._train_images.take(at[step], None if drawn is None else drawn[step])
+                self._step(images, labels[step], learning_rate(self.spec, start + first, self._size))
         self._position, self._wrong = end, self._wrong + wrong
         # Once a block, since reading the loss makes a GPU wait. A sum that is not finite stays so: nothing is missed.
         if not bool(torch.isfinite(self._loss)):
@@ -146,11 +142,6 @@ class ClassifierTrainer:
                 f"{learning_rate(self.spec, start, self._size):.3g}; lower optimiser.learning_rate "
                 f"({self.spec.optimiser.learning_rate:g}) or give a schedule.warmup_samples"
             )
-
-    def _images(self, examples: torch.Tensor, drawn: torch.Tensor | None) -> torch.Tensor:
-        if drawn is None:
-            return self._train_images.index_select(0, examples)
-        return crop(self._train_images, examples, drawn, self._side)
 
     def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> None:
         for group in self._optimiser.param_groups:
@@ -186,11 +177,11 @@ class ClassifierTrainer:
     def _log_probabilities(self) -> predictions.Matrix:
         """Log-probabilities of the test images [N, n]; kept until the weights move."""
         if self._measured is None:
-            images = self._test_images
+            images = torch.arange(len(self._test_images), device=self._device)
             self._model.eval()
             with torch.inference_mode(), repeatable(self._device):
-                starts = range(0, len(images), TEST_BATCH)
-                logits = torch.cat([self._model(images[first : first + TEST_BATCH]) for first in starts])
+                parts = (images[first : first + TEST_BATCH] for first in range(0, len(images), TEST_BATCH))
+                logits = torch.cat([self._model(self._test_images.take(some)) for some in parts])
             if not bool(torch.isfinite(logits).all()):
                 raise DivergedError(
                     f"the model's outputs on the test images are not finite after {self._position} samples; "
@@ -225,10 +216,3 @@ class ClassifierTrainer:
     def artifacts(self) -> Sequence[Artifact]:
         """``truth_probability`` alone."""
         return (truth_probability(self._log_probabilities(), self._test_labels),)
-
-
-def _moments(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each channel, [C]; 1 in place of a deviation of 0."""
-    mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
-    deviation = images.std(axis=(0, 2, 3), dtype=np.float64)
-    return mean, np.where(deviation > 0, deviation, 1.0)
