@@ -11,7 +11,9 @@ class UNetSize:
 
     A level has ``blocks`` residual blocks on the way down and one more on the way up; those at a side in ``attention``
     attend. ``middle`` blocks lie at the lowest level, of which the first attends if ``middle_attends``. The vector that
-    conditions the blocks is 4 x ``channels`` wide.
+    conditions the blocks is 4 x ``channels`` wide. Above 1, ``patch`` x ``patch`` pixels become the channels of one
+    place before the first level and are put back after the last (Hoogeboom et al., arXiv 2301.11093, 3.2), which makes
+    every level so many times cheaper; ``attention`` then counts places.
     """
 
     channels: int
@@ -20,11 +22,12 @@ class UNetSize:
     attention: tuple[int, ...] = ()
     middle: int = 2
     middle_attends: bool = True
+    patch: int = 1
 
     @property
     def multiple(self) -> int:
-        """What a side must be a multiple of: it is halved between levels."""
-        return int(2 ** (len(self.multipliers) - 1))
+        """What a side must be a multiple of: it is cut into patches and halved between levels."""
+        return self.patch * int(2 ** (len(self.multipliers) - 1))
 
     @property
     def smallest(self) -> int:

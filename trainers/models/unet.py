@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import nn
@@ -33,7 +32,7 @@ class UNet(nn.Module):
         self, size: UNetSize, channels: int, side: int, classes: int, p: float, *, augmentation: bool = False
     ) -> None:
         super().__init__()
-        self.width, self.classes = size.channels, classes
+        self.width, self.classes, self.patch = size.channels, classes, size.patch
         embedding = EMBEDDING * size.channels
         self.map_label = nn.Linear(classes, size.channels)
         self.map_augment = nn.Linear(AUGMENTATION, size.channels, bias=False) if augmentation else None
@@ -44,8 +43,8 @@ class UNet(nn.Module):
             return Block(inputs, outputs, embedding, p=p, resample=resample, attends=attends)
 
         widths = [size.channels * multiplier for multiplier in size.multipliers]
-        attends = [side >> level in size.attention for level in range(len(widths))]
-        self.first = conv(channels, size.channels)
+        attends = [side // size.patch >> level in size.attention for level in range(len(widths))]
+        self.first = conv(channels * size.patch**2, size.channels)
         now, kept = size.channels, [size.channels]
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
@@ -66,7 +65,7 @@ class UNet(nn.Module):
             if level:
                 self.up.append(block(now, now, double))
         self.norm = norm(now)
-        self.last = conv(now, channels)
+        self.last = conv(now, channels * size.patch**2)
 
     def condition(self, level: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The vector [n, 4 x channels] that every block is given."""
@@ -75,7 +74,7 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor, level: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         condition = self.condition(level, labels)
-        x = self.first(x)
+        x = self.first(functional.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         kept = [x]
         for block in self.down:
             x = block(x, condition)
@@ -85,7 +84,8 @@ class UNet(nn.Module):
         for block in self.up:
             joins = block.resample is None  # what doubles the side has no counterpart on the way down
             x = block(torch.cat([x, kept.pop()], dim=1) if joins else x, condition)
-        return cast(torch.Tensor, self.last(functional.silu(self.norm(x))))
+        x = self.last(functional.silu(self.norm(x)))
+        return functional.pixel_shuffle(x, self.patch) if self.patch > 1 else x
 
 
 def initialise(name: str, tensor: nn.Parameter, generator: torch.Generator) -> None:
