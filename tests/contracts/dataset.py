@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from trainers.datasets.images import Images
+from trainers.datasets.images import Images, pixels
 from trainers.errors import DataMissingError
 from trainers.protocol import Dataset
 
@@ -35,7 +35,8 @@ class ImagesContract:
         return cast(Images, dataset.load(root))
 
     def test_record_is_filled_in(self, dataset: Dataset) -> None:
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", dataset.name), f"{dataset.name!r}: lower case, digits, _ are allowed"
+        allowed = r"([a-z][a-z0-9_-]*/)?[a-z0-9][a-z0-9_-]*"
+        assert re.fullmatch(allowed, dataset.name), f"{dataset.name!r}: lower case, digits, _ and - are allowed"
         assert re.fullmatch(r"[A-Za-z0-9._-]+", dataset.version), f"{dataset.version!r} stands in the trial's id"
         assert dataset.kind == "images"
         assert len(dataset.shape) == 3
@@ -61,9 +62,13 @@ class ImagesContract:
         assert images.train_labels.shape == (dataset.train_size,)
         assert images.test_labels.shape == (dataset.test_size,)
 
-    def test_images_are_float32_from_0_to_1(self, images: Images) -> None:
+    def test_images_are_shades_from_0_to_1(self, images: Images) -> None:
+        """As float32, or as bytes, of which 255 is 1."""
         for part in (images.train_images, images.test_images):
-            assert part.dtype == np.float32
+            assert part.dtype in (np.float32, np.uint8), f"{part.dtype}: float32 in [0, 1] and uint8 are allowed"
+            if part.dtype == np.uint8:
+                assert part.max() > 1, "the brightest byte is 1: bytes go from 0 to 255"
+                part = pixels(part)
             assert np.isfinite(part).all()
             assert part.min() >= 0
             assert part.max() <= 1

@@ -221,8 +221,8 @@ def test_a_fault_of_a_data_set_is_caught(tmp_path: Path) -> None:
     fewer = altered(test_labels=digits.CARRIED.load().test_labels[:-1])
     short = altered(test_labels=one_class_short())
     for faulty, test in (
-        (brighter, suite.test_images_are_float32_from_0_to_1),
-        (wider, suite.test_images_are_float32_from_0_to_1),
+        (brighter, suite.test_images_are_shades_from_0_to_1),
+        (wider, suite.test_images_are_shades_from_0_to_1),
     ):
         test(digits.CARRIED.load())
         with pytest.raises(AssertionError):

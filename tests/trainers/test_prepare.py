@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from fixtures import texts
 
-from trainers.datasets.text import partial, vocabularies
+from trainers.datasets import partial
+from trainers.datasets.partial import JOURNAL
 from trainers.datasets.text import prepare as module
+from trainers.datasets.text import vocabularies
 from trainers.datasets.text.folder import FILES, RECORD, TOKENIZER, open_corpus
-from trainers.datasets.text.partial import JOURNAL
 from trainers.datasets.text.prepare import Asked, Progress, prepare
 from trainers.datasets.text.split import split_of
 from trainers.errors import SourceError, UnreachableError
@@ -122,7 +123,7 @@ def test_killed_between_the_last_byte_and_the_name(
     due = whole(tmp_path, source)
     asked = texts.asked(tmp_path / "mine", source)
 
-    def kill(from_: Path, to: Path) -> None:
+    def kill(from_: Path, to: Path, record: str) -> None:
         for name in (partial.JOURNAL, partial.LOCK):
             (from_ / name).unlink()
         raise KilledError
@@ -238,7 +239,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path, source: Path) 
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.tex").write_text("x")
     for name in ("mine", "yours"):
-        with pytest.raises(SourceError, match="holds no corpus; move it away"):
+        with pytest.raises(SourceError, match="holds no data of this kind; move it away"):
             prepare(texts.asked(tmp_path / name, source), restart=True)
     assert (tmp_path / "mine" / "thesis.tex").exists()
 

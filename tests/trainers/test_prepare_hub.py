@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from fixtures import texts
 
+from trainers.datasets.partial import JOURNAL
 from trainers.datasets.text import hub
 from trainers.datasets.text import prepare as module
 from trainers.datasets.text.folder import FILES
 from trainers.datasets.text.hub import Hub
-from trainers.datasets.text.partial import JOURNAL
 from trainers.datasets.text.prepare import Progress, prepare
 from trainers.errors import SourceError, UnreachableError
 

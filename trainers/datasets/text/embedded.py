@@ -19,10 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainers.datasets.durable import sync_folder, write_durably
 from trainers.datasets.root import cache_folder
 from trainers.datasets.text.bpe import END_OF_TEXT, separator_id, train_bpe
 from trainers.datasets.text.corpus import Corpus
-from trainers.datasets.text.folder import TOKENIZER, Record, is_there, open_corpus, sync_folder, verified, write_durably
+from trainers.datasets.text.folder import TOKENIZER, Record, is_there, open_corpus, verified
 from trainers.datasets.text.split import split_of
 from trainers.datasets.text.standard_library import documentation, source_code
 from trainers.datasets.text.tokenizer import read_engine

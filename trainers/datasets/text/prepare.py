@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from trainers.datasets.durable import write_durably
+from trainers.datasets.partial import JOURNAL, cleared, locked, publish
 from trainers.datasets.text.bpe import separator_id, train_bpe, vocabulary_of
-from trainers.datasets.text.folder import TOKENIZER, Record, is_there, read_record, write_durably
-from trainers.datasets.text.partial import JOURNAL, cleared, locked, publish
+from trainers.datasets.text.folder import FILES, RECORD, TOKENIZER, Record, is_there, read_record
 from trainers.datasets.text.sources import Read, Source, pieces
 from trainers.datasets.text.split import split_of_hash, text_hash
 from trainers.datasets.text.tokenizer import read_engine
@@ -114,13 +115,13 @@ def prepare(
         record = read_record(asked.name, asked.folder, "begin anew with --restart")
         _refuse_others(asked, record.prepared.get("asked"), asked.folder)
         return Prepared(record, "there")
-    with locked(asked.folder) as partial:
+    with locked(asked.folder, RECORD) as partial:
         if restart:
-            cleared(partial)
+            cleared(partial, RECORD, FILES)
         if is_there(partial):  # whole, but killed before it got its name
             record = read_record(asked.name, partial, "begin anew with --restart")
             _refuse_others(asked, record.prepared.get("asked"), partial)
-            publish(partial, asked.folder)
+            publish(partial, asked.folder, RECORD)
             return Prepared(record, "continued")
         journal = _read_journal(asked, partial)
         did: Did = "prepared" if journal is None else "continued"
@@ -129,9 +130,9 @@ def prepare(
             record = _write(asked, partial, journal, tell, journal_bytes)
         except SourceError:
             if did == "prepared":  # it never worked: nothing is left
-                cleared(partial)
+                cleared(partial, RECORD, FILES)
             raise
-        publish(partial, asked.folder)
+        publish(partial, asked.folder, RECORD)
         return Prepared(record, did)
 
 

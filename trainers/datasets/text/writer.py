@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from trainers.datasets.durable import sync_folder, write_durably
 from trainers.datasets.text.folder import (
     FREQUENCIES,
     RECORD,
@@ -20,9 +21,7 @@ from trainers.datasets.text.folder import (
     TOKENIZER,
     Record,
     file_sha256,
-    sync_folder,
     token_type,
-    write_durably,
 )
 from trainers.errors import SourceError
 

@@ -1,4 +1,7 @@
-"""The folder in which a corpus is prepared: held by one process, and given its name when it is whole."""
+"""The folder in which data is prepared: held by one process, and given its name when it is whole.
+
+``record`` is the file that makes a folder a data set of its kind; it is written last.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,31 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainers.datasets.text.folder import FILES, RECORD, is_there, sync_folder
+from trainers.datasets.durable import sync_folder
 from trainers.errors import SourceError, UnreachableError
 
 JOURNAL, LOCK = "journal.json", "lock"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[Path]:
+def locked(folder: Path, record: str) -> Iterator[Path]:
     """``NAME.partial`` beside ``folder``, made where it is not there, held against other processes meanwhile.
 
     Where nothing was prepared in it, it goes again.
 
     Raises:
         SourceError: ``folder``, or the one beside it, holds something else.
-        UnreachableError: another process prepares the same corpus.
+        UnreachableError: another process prepares the same data.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     for path in (folder, partial):
-        known = any((path / name).exists() for name in (RECORD, LOCK))
+        known = any((path / name).exists() for name in (record, LOCK))
         if path.exists() and not known and not (path.is_dir() and not any(path.iterdir())):
-            raise SourceError(f"{path} is there and holds no corpus; move it away, or choose another name")
+            raise SourceError(f"{path} is there and holds no data of this kind; move it away, or choose another name")
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / LOCK).open("a") as lock:
         try:
@@ -47,18 +50,18 @@ def locked(folder: Path) -> Iterator[Path]:
                 shutil.rmtree(partial)
 
 
-def cleared(partial: Path) -> None:
+def cleared(partial: Path, record: str, files: Iterable[str]) -> None:
     """Remove what a preparation left, and nothing else."""
-    for name in (JOURNAL, RECORD, *FILES):  # the journal first: without it the rest is nothing
+    for name in (JOURNAL, record, *files):  # the journal first: without it the rest is nothing
         (partial / name).unlink(missing_ok=True)
 
 
-def publish(partial: Path, folder: Path) -> None:
-    """Give a whole corpus its name. One that had it before steps aside first, and goes last: it is never missing
+def publish(partial: Path, folder: Path, record: str) -> None:
+    """Give whole data its name. One that had it before steps aside first, and goes last: it is never missing
     but for a moment, and whoever has it open keeps it."""
     for name in (JOURNAL, LOCK):
         (partial / name).unlink(missing_ok=True)
-    old = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}") if is_there(folder) else None
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}") if (folder / record).is_file() else None
     if old is not None:
         folder.rename(old)
     try:
@@ -70,5 +73,5 @@ def publish(partial: Path, folder: Path) -> None:
         raise
     sync_folder(folder.parent)
     for left in folder.parent.glob(f".{folder.name}.*"):  # also one that a kill left at this point before
-        if is_there(left):
+        if (left / record).is_file():
             shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Images of users' own: folders of a class each, prepared once into maps."""
