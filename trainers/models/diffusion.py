@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 MODELS = {
-    "unet_tiny": "U-Net for 8x8 images; minutes on one core",
-    "unet_small": "U-Net for images of 16x16 to 32x32 on a CPU",
+    "unet_tiny": "U-Net of 2 levels, 16 channels, no attention; 0.06 M parameters, for 8x8 images on one core",
+    "unet_small": "U-Net of 2 levels on 2x2 patches, 32 channels; 0.7 M parameters, for 16x16 to 32x32 images on a CPU",
     "ddpmpp": "DDPM++ U-Net of EDM, 96 channels; 15.7 M parameters on CIFAR-10 (the paper's)",
-    "dit_tiny": "transformer on 2x2 patches, 64 wide, 3 blocks; minutes on one core",
-    "dit_small": "transformer on 2x2 patches, 128 wide, 6 blocks",
+    "dit_tiny": "DiT of 3 blocks on 2x2 patches, 64 wide; 0.25 M parameters, for 8x8 images on one core",
+    "dit_small": "DiT of 6 blocks on 2x2 patches, 128 wide; 1.9 M parameters",
 }
 
 

@@ -58,8 +58,8 @@ class DiTSize:
 Size = UNetSize | DiTSize
 
 SIZES: dict[str, Size] = {
-    "unet_tiny": UNetSize(16, (1, 2), 1, middle=1, middle_attends=False),
-    "unet_small": UNetSize(32, (1, 2, 2), 1, attention=(7, 8), middle=2),
+    "unet_tiny": UNetSize(16, (1, 1), 1, middle=0),
+    "unet_small": UNetSize(32, (1, 2), 1, attention=(7, 8), middle=1, patch=2),
     "ddpmpp": UNetSize(96, (1, 2, 2), 2, attention=(16,)),
     "dit_tiny": DiTSize(64, 3, 2),
     "dit_small": DiTSize(128, 6, 4),

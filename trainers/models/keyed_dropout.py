@@ -90,8 +90,8 @@ def dropout(p: float) -> nn.Module:
 def keyed(model: nn.Module, seed: int, start: int, count: int) -> Iterator[None]:
     """One forward pass of ``model`` over ``count`` samples from position ``start`` of the stream ``seed``.
 
-    The backward pass may come later: the masks are kept with the graph. Memory's order (``channels_last``) and the kind
-    of device are part of the key in so far as a generator fills memory in order; neither changes within a trial.
+    The backward pass may come later: the masks are kept with the graph. A second pass within draws the masks that come
+    next, so each pass has a ``with`` of its own. CPUs and GPUs draw different masks, as they do other random numbers.
 
     Raises:
         ValueError: a negative start, or a count below 1.

@@ -22,8 +22,9 @@ Resample = Callable[[torch.Tensor], torch.Tensor]
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation over 32 groups, fewer where a group would have less than 4 maps."""
-    return nn.GroupNorm(min(32, channels // 4), channels, eps=EPSILON)
+    """Group normalisation over 32 groups, fewer where a group would have less than 4 maps or the maps do not divide."""
+    groups = next(number for number in range(min(32, channels // 4), 0, -1) if channels % number == 0)
+    return nn.GroupNorm(groups, channels, eps=EPSILON)
 
 
 def conv(inputs: int, outputs: int, side: int = 3) -> nn.Conv2d:
