@@ -36,6 +36,6 @@ class ClusterError(SweepError):
 
 
 class PrepareError(SweepError):
-    """A corpus cannot be prepared now: the hub does not answer, the disk is full, another process is at it."""
+    """Data cannot be prepared now: the hub does not answer, the disk is full, another process is at it."""
 
     exit_code = 3

@@ -49,6 +49,11 @@ def data_root(given: Path | None) -> Path | None:
     return found
 
 
+def looked_for_elsewhere(root: Path) -> bool:
+    """Whether other commands look for data elsewhere than in ``root``, unless they are told."""
+    return root != data_folder().absolute()
+
+
 def pairs(given: list[str] | None, option: str) -> dict[str, list[str]]:
     """``field=value`` texts as field -> values, still as texts.
 

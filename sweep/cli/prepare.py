@@ -1,12 +1,10 @@
-"""``sweep prepare``: text of your own, or from a hub, as a corpus that grids can name."""
+"""``sweep prepare``: text of your own, or from a hub, as a corpus that grids can name; images in a module of theirs."""
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import DataOption
-from sweep.cli.output import console, say
+from sweep.cli.options import DataOption, looked_for_elsewhere
+from sweep.cli.output import say
+from sweep.cli.prepare_images import check_images, prepare_images
+from sweep.cli.progress import shown
 from sweep.errors import BadInputError, PrepareError
 from trainers import registry
 from trainers.datasets.root import data_folder
@@ -29,7 +29,6 @@ OPENWEBTEXT_SOURCE = "hf:Skylion007/openwebtext"
 #: The validation share of documents; that of OpenWebText is the one of the original, 0.0005 (nanoGPT's prepare.py).
 SHARE, OPENWEBTEXT_SHARE = "0.05", "0.0005"
 OWN_TOKENIZER = "bpe:2048"
-LINE_SECONDS = 30.0  # between plain lines where there is no terminal
 DAMAGED = 3
 
 
@@ -38,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def prepare_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="'openwebtext', or a name that you give to your text.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="'openwebtext', or a name that you give to your data.")],
     source: Annotated[
         str | None,
         typer.Option(
@@ -60,26 +59,45 @@ def prepare_command(
     separator: Annotated[
         str | None, typer.Option(help="The token that ends a document, where the tokenizer's own is not found.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A folder with {train,val}/CLASS/*.jpg, png, ...: images, not text."),
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Height and width that --images are cropped and shrunk to.")
+    ] = None,
     data: DataOption = None,
     check: Annotated[bool, typer.Option("--check", help="Hash what was prepared again, and prepare nothing.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever is there.")] = False,
 ) -> None:
-    """Turn text into a corpus: 'dataset: corpus/NAME' in a grid. Stopped at any time, the same command goes on."""
+    """Turn text into 'dataset: corpus/NAME' of a grid, or images into 'images/NAME'. Stopped at any time, the same
+    command goes on."""
+    from trainers.datasets.mapped import is_there
     from trainers.datasets.text.local import NAME
 
     root = (data if data is not None else data_folder()).absolute()
     if name in registry.names("data set") and name != OPENWEBTEXT:
-        if source is not None or tokenizer is not None:
+        if source is not None or tokenizer is not None or images is not None or side is not None:
             raise BadInputError(
-                f"{name!r} is a data set of its own, which takes no --source and no --tokenizer; "
-                "give your text another NAME"
+                f"{name!r} is a data set of its own, which takes no --source, --tokenizer, --images or --side; "
+                "give your data another NAME"
             )
         _embedded(name, root)
         return
     if not NAME.fullmatch(name):
         raise BadInputError(f"NAME {name!r}: lower-case letters, digits, _ and - are allowed, at most 64, such as mine")
+    of_text = [source, tokenizer, split, separator] != [None] * 4
+    if (images is not None or side is not None) and (of_text or name == OPENWEBTEXT):
+        raise BadInputError(
+            f"{name!r}: --images and --side are for images; --source, --tokenizer, --split and --separator for text"
+        )
     with _troubles(root / name):
-        if check:
+        if images is not None or side is not None or (not of_text and is_there(root / name)):
+            if check:
+                check_images(name, root / name)
+            else:
+                prepare_images(name, images, side, root, restart=restart)
+        elif check:
             _check(name, root / name)
         else:
             _prepare(name, source, tokenizer, split, field, separator, root, restart=restart)
@@ -103,21 +121,29 @@ def _prepare(
     if source is None and name != OPENWEBTEXT:
         if not is_there(folder):
             raise BadInputError(
-                f"there is no corpus {name!r} in {root} yet: give its text with --source FILE, FOLDER or hf:NAME"
+                f"there is no corpus {name!r} in {root} yet: give its text with --source FILE, FOLDER or hf:NAME, "
+                "or images with --images FOLDER"
             )
         if tokenizer is None and split is None and separator is None and not restart:
             _there(name, read_record(name, folder, "begin anew with --restart"), folder)
             return
         raise BadInputError(f"{folder} is prepared; to prepare it otherwise give --source as well, and --restart")
     asked = _asked(name, source, tokenizer, split, field, separator, root)
-    with _shown() as tell:
-        done = prepare(asked, restart=restart, tell=tell)
+    with shown() as tell:
+
+        def told(progress: Progress) -> None:
+            tell(_PHASES[progress.phase], progress.bytes, progress.total, _said(progress))
+
+        done = prepare(asked, restart=restart, tell=told)
     if done.did == "there":
         _there(name, done.record, folder)
         return
     say(f"{name}: {_sizes(done.record)}; in {folder}")
     known = name if name == OPENWEBTEXT else f"corpus/{name}"
-    say(f"`dataset: {known}` in a grid names it" + (f" (with --data {shlex.quote(str(root))})" if _apart(root) else ""))
+    say(
+        f"`dataset: {known}` in a grid names it"
+        + (f" (with --data {shlex.quote(str(root))})" if looked_for_elsewhere(root) else "")
+    )
 
 
 def _asked(
@@ -192,11 +218,6 @@ def _check(name: str, folder: Path) -> None:
     say(f"{folder}: every file is as it was prepared; {_sizes(record)}")
 
 
-def _apart(root: Path) -> bool:
-    """Whether other commands look for data elsewhere, unless they are told."""
-    return root != data_folder().absolute()
-
-
 @contextmanager
 def _troubles(folder: Path) -> Iterator[None]:
     from trainers.errors import UnreachableError
@@ -212,47 +233,9 @@ def _troubles(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, a line now and then anywhere else; both on standard error."""
-    if not console().is_terminal or console().is_dumb_terminal:
-        yield _Lines()
-        return
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
-    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console(), transient=True) as bars:
-        task = bars.add_task("reading", total=None, said="")
-
-        def tell(progress: Progress) -> None:
-            bars.update(
-                task,
-                description=_PHASES[progress.phase],
-                total=progress.total or None,
-                completed=progress.bytes,
-                said=_said(progress),
-            )
-
-        yield tell
-
-
 _PHASES = {"tokenizer": "sampling text for the tokenizer", "text": "tokenising"}
 
 
 def _said(progress: Progress) -> str:
     read = f", {progress.bytes / 1e6:,.0f} of {progress.total / 1e6:,.0f} MB" if progress.total else ""
     return f"{progress.documents:,} documents{read}, {progress.tokens:,} tokens"
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self._last = -math.inf
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if self._last == -math.inf:
-            self._last = now  # what is done within seconds needs no line
-        elif now - self._last >= LINE_SECONDS:
-            self._last = now
-            say(f"{_PHASES[progress.phase]}: {_said(progress)}")

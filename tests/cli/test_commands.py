@@ -188,7 +188,7 @@ def test_trainers_and_datasets(sweep: Command) -> None:
 def test_data_that_is_there_takes_no_text(sweep: Command) -> None:
     refused = sweep("prepare", "digits", "--source", "notes")
     assert refused.code == 2
-    assert "give your text another NAME" in refused.err
+    assert "give your data another NAME" in refused.err
     assert "needs no preparation" in sweep("prepare", "digits").err
 
 

