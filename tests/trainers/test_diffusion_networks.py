@@ -78,6 +78,34 @@ def test_ddpmpp_is_laid_out_as_edms() -> None:
     assert {part.eps for part in norms} == {1e-6}
 
 
+def test_the_way_up_meets_the_way_down_in_reverse() -> None:
+    """Each block but the one that doubles the side takes what came before it, then the last map not yet taken."""
+    network = Network("unet_tiny", 1, 8, 10)
+    model = stirred(network).eval()
+    came: dict[str, torch.Tensor] = {}
+    went: dict[str, torch.Tensor] = {}
+    names = {
+        part: name for name, part in model.named_modules() if isinstance(part, unet_parts.Block) or name == "first"
+    }
+
+    def seen(part: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        came[names[part]], went[names[part]] = inputs[0], output
+
+    for part in names:
+        part.register_forward_hook(seen)
+    with torch.no_grad():
+        model(*given(network))
+    pairs = {"up.0": "down.2", "up.1": "down.1", "up.3": "down.0", "up.4": "first"}
+    assert went["down.1"].shape[2:] == (4, 4)
+    assert went["up.2"].shape[2:] == (8, 8)
+    assert torch.equal(came["up.2"], went["up.1"])
+    before = "down.2"
+    for name in ("up.0", "up.1", "up.2", "up.3", "up.4"):
+        now = torch.cat([went[before], went[pairs[name]]], dim=1) if name in pairs else went[before]
+        assert torch.equal(came[name], now)
+        before = name
+
+
 @pytest.mark.parametrize(("name", "shape"), SIDES)
 def test_built_is_what_was_counted_and_keeps_the_images_shape(name: str, shape: tuple[int, ...]) -> None:
     network = diffusion.network(name, shape, 7, 0.0)
@@ -222,6 +250,32 @@ def test_attention_is_softmax_by_hand() -> None:
         weights = (queries.transpose(1, 2) @ keys / 8**0.5).softmax(dim=2)
         mixed = (values @ weights.transpose(1, 2)).view_as(maps)
         torch.testing.assert_close(layer(maps), (layer.proj(mixed) + maps) * 0.5**0.5)
+
+
+@pytest.mark.parametrize("resample", [None, unet_parts.halve, unet_parts.double])
+def test_a_block_by_hand(resample: unet_parts.Resample | None) -> None:
+    torch.manual_seed(0)
+    layer = unet_parts.Block(8, 12, 6, p=0.0, resample=resample)
+    maps, condition = torch.randn(2, 8, 4, 4), torch.randn(2, 6)
+    moved = resample or nn.Identity()
+    with torch.no_grad():
+        inner = layer.conv0(moved(nn.functional.silu(layer.norm0(maps)))) + layer.affine(condition).view(2, 12, 1, 1)
+        due = layer.conv1(nn.functional.silu(layer.norm1(inner))) + layer.skip(moved(maps))
+        torch.testing.assert_close(layer(maps, condition), due / 2**0.5)
+
+
+def test_a_transformer_knows_where_a_patch_is() -> None:
+    """Without positions, an image that is moved by a patch would give the same image, moved."""
+    network = Network("dit_tiny", 1, 8, 10)
+    model = stirred(network)
+    x, level, labels = given(network)
+    assert len({tuple(place.tolist()) for place in model.positions}) == 16
+    with torch.no_grad():
+        plain, moved = model(x, level, labels), model(x.roll(2, 3), level, labels).roll(-2, 3)
+        assert not torch.allclose(plain, moved, atol=1e-3)
+        model.positions.zero_()
+        plain, moved = model(x, level, labels), model(x.roll(2, 3), level, labels).roll(-2, 3)
+        torch.testing.assert_close(plain, moved, rtol=1e-4, atol=1e-4)
 
 
 def test_resampling_by_hand_and_levels_at_their_frequencies() -> None:
