@@ -260,7 +260,7 @@ class _GroupResolver:
         """What the fields alone cannot know: names that exist, and that fit each other. Once a combination."""
         # A clean cell has no law any more, but the name that is written there must be one nevertheless.
         law_name = cell["noise.law"].value if "noise.law" in cell else spec.noise.law
-        signature = (spec.model, spec.dataset, spec.noise, law_name)
+        signature = (spec.model, spec.dataset, spec.noise, law_name, spec.classes_of(dataset.classes))
         if signature in self.checked:
             return
         if spec.model not in self.family.models:
