@@ -134,7 +134,7 @@ def test_sizes_meant_for_cpus_stay_small() -> None:
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     size = SIZES[name]
-    side = 32 if name == "ddpmpp" else size.smallest
+    side = 16 if name == "ddpmpp" else size.smallest  # where it attends
     network = diffusion.network(name, (1, side, side), 3, 0.0)
     model = stirred(network)
     model(*given(network, 1)).square().sum().backward()
@@ -143,18 +143,18 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_fresh_network_learns(name: str) -> None:
-    """What starts at zero, or nearly, does not stay there: 60 steps towards an image of the label."""
+    """What starts at zero, or nearly, does not stay there: 30 steps towards an image of the label."""
     network = Network(name, 1, 8, 2)
     model = diffusion.build(network, 0)
     x, level, labels = given(network, 8)
     target = torch.where(labels[:, :1, None, None] > 0, 1.0, -1.0).expand_as(x)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(60):
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
         optimiser.zero_grad()
         loss = (model(x, level, labels) - target).square().mean()
         loss.backward()
         optimiser.step()
-    assert loss.item() < 0.1
+    assert loss.item() < 0.15
 
 
 @pytest.mark.parametrize("name", TINY)

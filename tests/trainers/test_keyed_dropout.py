@@ -32,7 +32,7 @@ def passed(start: int, count: int, seed: int = 3) -> torch.Tensor:
         return model(torch.ones(count, 2, 3, 3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, LENGTH - 1), max_size=6, unique=True))
 def test_masks_do_not_depend_on_how_the_stream_is_cut(cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), LENGTH]
