@@ -66,6 +66,57 @@ def uniforms(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     return (words >> np.uint64(11)).astype(np.float64) * _UNIT
 
 
+def normals(seed: int, purpose: str, start: int, count: int, size: int) -> npt.NDArray[np.float32]:
+    """Standard normal numbers at positions ``start`` to ``start + count - 1``, [count, size].
+
+    A position owns ``blocks_of(size)`` blocks of (seed, purpose), so its numbers do not depend on what else is read;
+    positions under another ``size`` are other ones.
+
+    Raises:
+        ValueError: a negative start, count or size, or a position past 2**63.
+    """
+    blocks = blocks_of(size)
+    flat = words(seed, purpose, start * blocks, count * blocks)
+    return _normal(flat.reshape(count, blocks * WORDS), size)
+
+
+def normals_at(seed: int, purpose: str, positions: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
+    """:func:`normals` at any positions, [len(positions), size].
+
+    Raises:
+        ValueError: a negative position or size, or a position past 2**63.
+    """
+    blocks = blocks_of(size)
+    flat = runs(seed, purpose, positions * blocks, blocks)
+    return _normal(flat.reshape(len(positions), blocks * WORDS), size)
+
+
+def blocks_of(size: int) -> int:
+    """Blocks of a stream that ``size`` normal numbers take: a word makes two.
+
+    Raises:
+        ValueError: a size below 1.
+    """
+    if size < 1:
+        raise ValueError(f"size {size}: at least one number a position is due")
+    return -(-size // (2 * WORDS))
+
+
+def _normal(words: npt.NDArray[np.uint64], size: int) -> npt.NDArray[np.float32]:
+    """Box and Muller's transform (1958) of each word's halves: a radius and an angle make two normal numbers.
+
+    The radius is of a uniform number in (0, 1] in steps of 2**-32, so no number exceeds 6.7.
+    """
+    halves = words.view(np.uint32).reshape(len(words), -1, 2)  # [low, high] of a word: machines are little-endian
+    uniform = (halves[:, :, 0].astype(np.float64) + 1.0) * 2.0**-32
+    radius = np.sqrt(-2.0 * np.log(uniform)).astype(np.float32)
+    angle = halves[:, :, 1].astype(np.float32) * np.float32(2.0 * np.pi * 2.0**-32)
+    pairs = np.empty((*radius.shape, 2), dtype=np.float32)
+    np.multiply(radius, np.cos(angle), out=pairs[:, :, 0])
+    np.multiply(radius, np.sin(angle), out=pairs[:, :, 1])
+    return pairs.reshape(len(words), -1)[:, :size]
+
+
 def permutation(seed: int, purpose: str, size: int) -> npt.NDArray[np.int64]:
     """A random order of ``range(size)``, [size].
 
