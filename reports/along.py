@@ -1,4 +1,4 @@
-"""Cells of a figure set arranged along another axis than r: batch multiplier, context length, sequences a batch.
+"""Cells of a figure set arranged along another axis than r: batch multiplier, context, sequences, training images.
 
 Each arrangement is a figure set of one panel whose cells are (ratio, x, seed), so that points are made of it as of any
 panel. Panels that differ in x, and in what must follow x, become one.
@@ -7,8 +7,9 @@ panel. Panels that differ in x, and in what must follow x, become one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
@@ -29,13 +30,18 @@ from reports.cells import (
 from reports.rows import Published
 
 FEWEST_MULTIPLIERS = 3  # that are worth a figure: two are in the figures over r
-FEWEST_CONTEXTS = 2
+FEWEST_CONTEXTS = FEWEST_SIZES = 2
+
+#: What a trial trains on of its data, and whose own part of it is no difference: a judge of all images serves any.
+CLASSES, IMAGES = "subset.classes", "subset.images"
+JUDGES_PARTS = frozenset(f"needs.{role}.{name}" for role in ("judge", "second_judge") for name in (CLASSES, IMAGES))
 
 #: What may differ between trials of equal tokens, beside the context.
 SHAPE = LENGTH | {"batch.size", "evaluation.paper_batch", "evaluation.paper_batches"}
 
 Cells = dict[Cell, Published]
 Key = TypeVar("Key")
+Counted = Callable[[Published], tuple[int, int] | None]  # training images, and classes
 
 
 @dataclass(frozen=True)
@@ -93,18 +99,69 @@ def by_context(view: FigureSet) -> list[Along]:
             if len({_context(panel) for panel in panels}) < FEWEST_CONTEXTS:
                 continue
             used |= {id(panel) for panel in panels}
-            for multiplier in view.multipliers:
-                cells: Cells = {}
-                asked: set[Pair] = set()
-                for panel in panels:
-                    x = _context(panel) or 0
-                    here = {(r, x, seed): one for (r, m, seed), one in panel.trials.items() if m == multiplier}
-                    cells = {**here, **cells}
-                    asked |= {(r, x) for r, m in panel.pairs if here and m == multiplier}
-                if len(_places(view, cells)) >= FEWEST_CONTEXTS:
-                    told = f"batch × {multiplier}" if len(view.multipliers) > 1 else ""
-                    name = _reduced(panels[0], hidden)
-                    found.append(_along(view, name, names, told, cells, tuple(panels), asked))
+            found += _by_multiplier(view, panels, _context, _reduced(panels[0], hidden), names)
+    return found
+
+
+def by_images(view: FigureSet, counted: Counted) -> list[Along]:
+    """Over the number of training images, at each batch multiplier: panels that differ in it alone."""
+    return _over_part(view, partial(_images, counted), {IMAGES}, _nothing)
+
+
+def by_classes(view: FigureSet, counted: Counted) -> list[Along]:
+    """Over the number of classes, at each batch multiplier: panels that differ in it alone, with as many images of
+    each class, or with as many images in all.
+    """
+    size = partial(_classes, counted)
+    each = _over_part(view, size, {CLASSES, IMAGES}, partial(_images_a_class, counted))
+    shown = {id(panel) for one in each for panel in one.sources}
+    whole = _over_part(view, size, {CLASSES}, _nothing)
+    return each + [one for one in whole if not {id(panel) for panel in one.sources} <= shown]
+
+
+def _over_part(
+    view: FigureSet,
+    size: Callable[[Panel], int | None],
+    hidden: Collection[str],
+    shape: Callable[[Panel], tuple[object, ...]],
+) -> list[Along]:
+    """Panels that are alike but for ``hidden`` along their ``size``; ``shape`` begins with words for the label."""
+    aside = {*hidden, *JUDGES_PARTS}
+    inside = [panel for panel in view.panels if size(panel) is not None]
+    names = [_reduced(panel, aside) for panel in inside]
+    found = []
+    for (name, form), alike in _grouped(inside, partial(_alike, aside, shape)):
+        sizes = {size(panel) for panel in alike}
+        # Of one size twice, the judges' own parts of the data are the difference.
+        parts = [alike] if len(sizes) == len(alike) else [panels for _, panels in _grouped(alike, _judges)]
+        for panels in parts:
+            if len({size(panel) for panel in panels}) >= FEWEST_SIZES:
+                found += _by_multiplier(view, panels, size, name, names, *map(str, form[:1]))
+    return found
+
+
+def _by_multiplier(
+    view: FigureSet,
+    panels: Sequence[Panel],
+    x: Callable[[Panel], int | None],
+    name: PanelKey,
+    names: Sequence[PanelKey],
+    told: str = "",
+) -> list[Along]:
+    """One arrangement of panels along ``x`` for each batch multiplier at which there are two values of it."""
+    found = []
+    for multiplier in view.multipliers:
+        cells: Cells = {}
+        asked: set[Pair] = set()
+        for panel in panels:
+            place = x(panel) or 0
+            here = {(r, place, seed): one for (r, m, seed), one in panel.trials.items() if m == multiplier}
+            cells = {**here, **cells}
+            asked |= {(r, place) for r, m in panel.pairs if here and m == multiplier}
+        if len(_places(view, cells)) >= 2:
+            batch = f"batch × {multiplier}" if len(view.multipliers) > 1 else ""
+            words = ", ".join(filter(None, (told, batch)))
+            found.append(_along(view, name, names, words, cells, tuple(panels), asked))
     return found
 
 
@@ -175,14 +232,39 @@ def _field(configuration: Configuration, name: str) -> str:
 
 
 def _context(panel: Panel) -> int | None:
-    found = _field(panel.configuration, "context")
-    return int(found) if found.isdigit() and len(found) < 10 else None
+    return _part(panel, "context")
 
 
 def _alike(
     hidden: Collection[str], shape: Callable[[Panel], tuple[object, ...]], panel: Panel
 ) -> tuple[PanelKey, tuple[object, ...]]:
     return _reduced(panel, hidden), shape(panel)
+
+
+def _judges(panel: Panel) -> tuple[tuple[str, str], ...]:
+    return tuple(one for one in panel.configuration if one[0] in JUDGES_PARTS)
+
+
+def _images(counted: Counted, panel: Panel) -> int | None:
+    """Training images: as the specification says, else as a trial of the panel counted all of them."""
+    return _part(panel, IMAGES) or next((one[0] for one in map(counted, panel.trials.values()) if one), None)
+
+
+def _classes(counted: Counted, panel: Panel) -> int | None:
+    return _part(panel, CLASSES) or next((one[1] for one in map(counted, panel.trials.values()) if one), None)
+
+
+def _part(panel: Panel, name: str) -> int | None:
+    found = _field(panel.configuration, name)
+    return int(found) if found.isdigit() and len(found) < 10 else None
+
+
+def _images_a_class(counted: Counted, panel: Panel) -> tuple[object, ...]:
+    images, classes = _part(panel, IMAGES), _classes(counted, panel)
+    if not images or not classes:
+        return ("all images of each class",)
+    each = Fraction(images, classes)
+    return (f"{'' if images % classes == 0 else 'about '}{images // classes:,} images a class", each)
 
 
 def _nothing(panel: Panel) -> tuple[object, ...]:

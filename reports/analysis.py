@@ -10,17 +10,20 @@ import pyarrow as pa
 from reports import text
 from reports.cells import NO_NOISE, CleanTrials, FigureSet, Panel, SetKey, figure_sets
 from reports.channels import may_hit_truth
+from reports.confusions import Judgements
 from reports.errors import ReportError
-from reports.figures import ITEMS
+from reports.figures import ITEMS, across
 from reports.figures.axes import Strip
 from reports.figures.item import Cell, Item
 from reports.figures.plate import Kind, Plate, Study
 from reports.files import StoreFiles
+from reports.generated import with_generated
 from reports.gradients import Shelf
 from reports.measures import Measured, measure
 from reports.points import Point, points
 from reports.predictions import Library, mapping_of
 from reports.rows import Published, Rows, read_rows
+from reports.samples import Album
 from sweep.store.digest import store_digest
 
 ROWS_A_FIGURE = 3  # panels above one another that a page holds beside caption and text
@@ -63,13 +66,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that the document tells. ``problems``: trial -> why its stored predictions could not be used."""
+    """All that the document tells. ``problems``: trial -> why what it left beside its metrics could not be used.
+
+    ``across`` are figures of all sections together.
+    """
 
     rows: Rows
     sections: tuple[Section, ...]
     measured: Mapping[str, Measured]
     problems: Mapping[str, str]
     digest: str
+    across: tuple[Plate, ...] = ()
 
     @property
     def trials(self) -> tuple[Published, ...]:
@@ -86,19 +93,22 @@ def analyse(files: StoreFiles) -> Analysis:
     rows = read_rows(tables)
     if not rows.trials:
         raise ReportError(_nothing(files.name, rows))
-    library, shelf = Library(files), Shelf(files)
-    measured = _measured(rows.trials, library)
+    library, shelf, judgements, album = Library(files), Shelf(files), Judgements(files), Album(files)
+    measured = _measured(rows.trials, library, judgements)
     views = figure_sets(rows.trials, rows.attempted)
     slugs = _slugs([view.key for view in views])
-    studies = [Study(view, slug, measured, shelf.of) for view, slug in zip(views, slugs, strict=True)]
+    studies = [
+        Study(view, slug, measured, shelf.of, judgements.of, album.of) for view, slug in zip(views, slugs, strict=True)
+    ]
     sections = tuple(
         Section(study.view, study.slug, tuple(_drawings(study.view, study.slug, measured)), tuple(_plates(study)))
         for study in studies
     )
-    return Analysis(rows, sections, measured, {**shelf.problems, **library.problems}, store_digest(tables))
+    problems = {**album.problems, **judgements.problems, **shelf.problems, **library.problems}
+    return Analysis(rows, sections, measured, problems, store_digest(tables), tuple(across.plates(studies)))
 
 
-def _measured(trials: Sequence[Published], library: Library) -> dict[str, Measured]:
+def _measured(trials: Sequence[Published], library: Library, judgements: Judgements) -> dict[str, Measured]:
     """Every trial measured; those of one clean reference one after another, so that its predictions are read once."""
     clean = CleanTrials(trials)
     references = {trial.id: clean.reference(trial) if trial.ratio else None for trial in trials}
@@ -107,7 +117,10 @@ def _measured(trials: Sequence[Published], library: Library) -> dict[str, Measur
         found = references[trial.id]
         return (trial.id if found is None else found[0].id, trial.id)
 
-    done = {trial.id: measure(trial, references[trial.id], library) for trial in sorted(trials, key=place)}
+    done = {}
+    for trial in sorted(trials, key=place):
+        found = references[trial.id]
+        done[trial.id] = with_generated(measure(trial, found, library), found, judgements.of)
     return {trial.id: done[trial.id] for trial in trials}
 
 

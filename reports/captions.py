@@ -29,17 +29,26 @@ def small(
 
     ``by_panel``: panel -> points that have floors; empty for a figure that has none.
     """
-    key = view.key
-    law = "no noise" if key.law == NO_NOISE else f"{key.law_name}, {key.refresh}"
-    data = "; ".join(f"{panel.label} {hashes(panel)}" for panel in panels)
     cells = f"Seeds {', '.join(map(str, view.seeds))}; {seeds_text(points)} a point"
     intervals = "whiskers are 95 % t-intervals over seeds, none below n = 3"
-    references = _references(key, by_panel) if by_panel else ""
+    references = _references(view.key, by_panel) if by_panel else ""
     return text.breakable(
-        f"{cells}; {intervals}{_test_error(points)}. Law: {law}; {key.rule} budget; {key.reading} reading. "
-        f"{f'{references} ' if references else ''}Data: {data}.",
+        f"{cells}; {intervals}{_test_error(points)}. {setting(view)} {f'{references} ' if references else ''}"
+        f"{data(panels)}",
         1200,
     )
+
+
+def setting(view: FigureSet) -> str:
+    """Law, budget and reading, in a sentence."""
+    key = view.key
+    law = "no noise" if key.law == NO_NOISE else f"{key.law_name}, {key.refresh}"
+    return f"Law: {law}; {key.rule} budget; {key.reading} reading."
+
+
+def data(panels: Sequence[Panel]) -> str:
+    """The panels' data, in a sentence."""
+    return f"Data: {'; '.join(f'{panel.label} {hashes(panel)}' for panel in panels)}."
 
 
 def hashes(panel: Panel) -> str:
@@ -87,10 +96,11 @@ def _test_error(points: Sequence[Point]) -> str:
     if not any(point.test_low is not None for point in points):
         return ""
     known = [point for point in points if point.examples is not None]
-    size = f"{span(point.examples for point in known if point.examples is not None)} {points[0].unit.many}"
+    unit = next(point.unit for point in points if point.test_low is not None)
+    size = f"{span(point.examples for point in known if point.examples is not None)} {unit.many}"
     blocks = {point.blocks for point in known if point.blocks is not None}
     clustered = f" in {span(blocks)} blocks of text, over which it is clustered" if blocks else ""
-    return f"; grey bar: the test set's own 95 % error at its widest ({size}{clustered})"
+    return f"; grey bar: {unit.owner} 95 % error at its widest ({size}{clustered})"
 
 
 def _references(key: SetKey, by_panel: Mapping[str, Sequence[Point]]) -> str:

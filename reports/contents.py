@@ -30,6 +30,7 @@ def contents(analysis: Analysis) -> dict[str, Any]:
         "about": _about(analysis),
         "summary": summary.sentences(analysis),
         "sections": [_section(section, analysis.measured) for section in analysis.sections],
+        "across": [_figure(plate) for plate in analysis.across],
         "failures": failures.shown(analysis.rows.failures),
         "notes": _notes(analysis),
         "provenance": provenance.rows(analysis),
@@ -156,8 +157,8 @@ def _notes(analysis: Analysis) -> list[str]:
         reasons = Counter(analysis.problems.values())
         told = "; ".join(f"{text.breakable(reason, 120)} ({times})" for reason, times in sorted(reasons.items())[:5])
         notes.append(
-            f"The stored predictions or gradients of {text.count(len(analysis.problems), 'trial')} could not be used: "
-            f"{told}."
+            f"What {text.count(len(analysis.problems), 'trial')} left (predictions, gradients, images, confusions) "
+            f"could not all be used: {told}."
         )
     if analysis.rows.unread:
         notes.append(

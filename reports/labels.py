@@ -12,8 +12,13 @@ from reports.needs import PREFIX
 
 FIELDS_SHOWN = 3  # of those that differ, own ones and those of each role
 #: How a need reads, by role; others by their name.
-ROLES = {"pretrained": "pre-trained", "model": "weights", "teacher": "teacher"}
-WITHOUT = {"pretrained": "not pre-trained", "model": "random weights"}
+ROLES = {
+    "pretrained": "pre-trained", "model": "weights", "teacher": "teacher", "judge": "judge",
+    "second_judge": "second judge",
+}  # fmt: skip
+WITHOUT = {
+    "pretrained": "not pre-trained", "model": "random weights", "judge": "no judge", "second_judge": "no second judge",
+}  # fmt: skip
 VARIANTS = {
     ("unit", '"example"'): "whole sequences",
     ("corrupt", '"stream"'): "inputs too",

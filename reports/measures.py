@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,7 +27,11 @@ METRICS = {
 FLOORED = ("top1", "sampled_accuracy", "test_nll", "channel_inverted_nll")
 #: Excess damage -> the quantity it is the excess of. Observed less floor: above zero an NLL is worse than the
 #: channel alone explains, below zero an accuracy is.
-EXCESS = {"nll_excess": "test_nll", "sampled_excess": "sampled_accuracy"}
+EXCESS = {
+    "nll_excess": "test_nll",
+    "sampled_excess": "sampled_accuracy",
+    "consistency_excess": "consistency",
+}
 #: The clean reference's own NLL (at r = 0 the trial's), and what noise adds to it: absolute, and as a share of it.
 REFERENCE_NLL, NLL_RISE, NLL_RISE_SHARE = "reference_nll", "nll_rise", "nll_rise_share"
 #: Laws that keep every argmax below their threshold, certain or not: they add the same to every class.
@@ -66,7 +70,9 @@ class Measured:
     ``examples`` is the size of its test set, None where not known, ``unit`` what one of them is, ``blocks`` the number
     of groups that depend on each other, None where each stands alone. ``errors``: quantity -> standard error over
     those examples, over blocks where there are any. ``expected_rate`` is the share of targets that the channel makes
-    wrong. ``reference`` is the clean trial that the floors come from.
+    wrong, ``classes`` their number, None where not known. ``reference`` is the clean trial that the floors come from.
+    ``apart``: quantity -> how many examples, and what they are, of those that are measured on other images than the
+    predictions are of, such as those that the model drew.
     """
 
     trial: Published
@@ -78,6 +84,16 @@ class Measured:
     reference: Published | None
     unit: units.Unit = units.EXAMPLE
     blocks: int | None = None
+    classes: int | None = None
+    apart: Mapping[str, tuple[int | None, units.Unit]] = field(default_factory=dict)
+
+    def size(self, quantity: str) -> int | None:
+        """How many examples the quantity is measured on; None where that is not known."""
+        return self.apart[quantity][0] if quantity in self.apart else self.examples
+
+    def unit_of(self, quantity: str) -> units.Unit:
+        """What one of these examples is."""
+        return self.apart[quantity][1] if quantity in self.apart else self.unit
 
     def value(self, quantity: str) -> float | None:
         """The quantity, an excess included; None where it is undefined."""
@@ -144,6 +160,7 @@ def measure(trial: Published, found: tuple[Published, Reference] | None, library
         reference=found[0] if found else None,
         unit=units.TOKEN if blocks is not None else units.of(trial.family),
         blocks=None if blocks is None else len(np.unique(blocks)),
+        classes=_classes(noise, known),
     )
 
 

@@ -12,6 +12,9 @@ from reports.cells import FigureSet, Panel
 from reports.measures import Measured, finite
 from reports.statistics import Estimate, estimate, normal_half, wilson
 
+#: Quantities that are the share of examples that are right.
+SHARES = frozenset({"top1", "consistency", "second_consistency"})
+
 
 @dataclass(frozen=True)
 class Point:
@@ -106,8 +109,8 @@ def _point(
     pairs = [(read(one), one.floor(quantity).value) for one in here]
     both = [(value, least) for value, least in pairs if value is not None and least is not None]
     both = [pair for pair in both if finite(pair[0]) and finite(pair[1])] if len(usable) == len(values) else []
-    examples = {one.examples for one in here if one.examples is not None}
-    size = min(examples) if examples else None
+    examples = [size for size in (one.size(quantity) for one in here) if size is not None]
+    size = min(examples, default=None)
     test_low, test_high = _test_error(quantity, found.mean, size, here)
     return Point(
         dataset=panel.dataset,
@@ -136,7 +139,7 @@ def _point(
         reference="+".join(sorted({one.reference for one in floors if one.reference})),
         examples=size,
         blocks=min((one.blocks for one in here if one.blocks is not None), default=None),
-        unit=here[0].unit if here else units.of(view.key.family),
+        unit=here[0].unit_of(quantity) if here else units.of(view.key.family),
         test_low=test_low,
         test_high=test_high,
         missing_seeds=tuple(seed for seed, trial in cells.items() if trial is None),
@@ -146,11 +149,11 @@ def _point(
 def _test_error(
     quantity: str, mean: float | None, examples: int | None, here: Sequence[Measured]
 ) -> tuple[float | None, float | None]:
-    """Wilson's interval for top-1 of independent examples, else 1.96 standard errors over the examples or blocks."""
+    """Wilson's interval for shares of independent examples, else 1.96 standard errors over the examples or blocks."""
     if mean is None:
         return None, None
     clustered = any(quantity in one.errors for one in here)
-    if quantity == "top1" and not clustered and examples is not None and 0 <= mean <= 1:
+    if quantity in SHARES and not clustered and examples is not None and 0 <= mean <= 1:
         return wilson(mean, examples)
     half = normal_half([one.errors[quantity] for one in here if quantity in one.errors])
     return (None, None) if half is None else (mean - half, mean + half)

@@ -59,7 +59,7 @@ def build(analysis: Analysis) -> dict[str, bytes]:
     by_section = [(section.slug, plates(section)) for section in analysis.sections]
     pictures: dict[str, bytes] = {}
     with style.settings():
-        for _, made in by_section:
+        for _, made in (*by_section, ("", analysis.across)):
             for plate in made:
                 pictures[f"figures/{plate.name}.svg"] = style.svg(plate.draw())
     found = {output.PDF: render(contents(analysis), pictures), **pictures}
@@ -71,6 +71,9 @@ def build(analysis: Analysis) -> dict[str, bytes]:
                 end = f"{plate.kind}-{table.part}" if table.part else plate.kind
                 together[f"tables/{slug}-{end}.csv"].append(table.sheet)
         found |= {name: tables.sheets(parts) for name, parts in together.items()}
+    for plate in analysis.across:
+        found[f"figures/{plate.name}.csv"] = tables.sheets([plate.points])
+        found[f"tables/{plate.name}.csv"] = tables.sheets([table.sheet for table in plate.tables])
     found["tables/trials.csv"] = tables.trials_csv(analysis)
     found["tables/metrics.csv"] = tables.metrics_csv(analysis)
     found["tables/configurations.csv"] = tables.configurations_csv(analysis)

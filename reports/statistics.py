@@ -59,6 +59,11 @@ def clustered_error(values: npt.NDArray[np.float64], clusters: npt.NDArray[np.in
     return math.sqrt(count / (count - 1) * float(sums @ sums)) / len(values) if count > 1 else None
 
 
+def binomial_error(share: float, trials: int) -> float:
+    """Standard error of a share in [0, 1] seen over ``trials`` independent examples: sqrt(p (1 - p) / N)."""
+    return math.sqrt(max(0.0, share * (1 - share)) / trials)
+
+
 def normal_half(errors: Sequence[float]) -> float | None:
     """Half a 95 % normal interval, 1.96 standard errors, of the mean of ``errors``; None without any.
 

@@ -12,6 +12,19 @@ from reports.figures.item import SEEDS_AGREE
 from reports.points import Point
 
 PANELS_SHOWN = 8
+#: What a line tells, if measured: the quantity, its words, and what its floor is called.
+QUANTITIES = (
+    ("top1", "top-1", "floor"),
+    ("sampled_accuracy", "sampled accuracy", "floor"),
+    ("test_nll", "test NLL", "floor"),
+    ("consistency", "consistency", "floor"),
+    ("frechet_distance", "Frechet distance over the judge's features", "clean reference"),
+)
+EXCESSES = (
+    ("nll_excess", "excess NLL"),
+    ("sampled_excess", "excess sampled accuracy"),
+    ("consistency_excess", "excess consistency"),
+)
 
 
 def sentences(analysis: Analysis) -> list[str]:
@@ -60,7 +73,7 @@ def _missing(section: Section, panel: Panel, multiplier: int, ratios: Sequence[F
 
 def _parts(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:
     parts = []
-    for quantity, words in (("top1", "top-1"), ("sampled_accuracy", "sampled accuracy"), ("test_nll", "test NLL")):
+    for quantity, words, floor in QUANTITIES:
         series = _series(section.drawings, panel, multiplier, quantity)
         here = series.get(ratios[-1])
         if here is None or not any(point.n or point.not_finite for point in series.values()):
@@ -69,9 +82,9 @@ def _parts(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fra
         if not ratios[0] and ratios[-1]:
             part += f" against {_estimate(series[ratios[0]])} at r = 0"
         if here.ratio:
-            part += f", {_floor(here)}"
+            part += f", {_floor(here, floor)}"
         parts.append(part)
-    for quantity, words in (("nll_excess", "excess NLL"), ("sampled_excess", "excess sampled accuracy")):
+    for quantity, words in EXCESSES:
         point = _series(section.drawings, panel, multiplier, quantity).get(ratios[-1])
         if point is not None and point.mean is not None:
             parts.append(f"{words} {_estimate(point, signed=True)}")
@@ -90,11 +103,11 @@ def _series(drawings: Sequence[Drawing], panel: Panel, multiplier: int, quantity
     }
 
 
-def _floor(point: Point) -> str:
+def _floor(point: Point, word: str) -> str:
     """The floor over the seeds of the value before it; where some of them have none, both over those that have."""
     if not point.paired_n:
-        return "no floor" + (" (tie)" if "tie" in point.floor_kind else "")
-    told = f"floor {text.number(point.paired_floor)}"
+        return f"no {word}" + (" (tie)" if "tie" in point.floor_kind else "")
+    told = f"{word} {text.number(point.paired_floor)}"
     if point.paired_n == point.n:
         return told
     return f"{told} where it is {text.number(point.paired_mean)} (n = {point.paired_n})"

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 
-from reports import text
+from reports import generated, text
 from reports.analysis import Analysis
 from reports.cells import SetKey, parse_configuration
 from reports.fields import Named
@@ -30,16 +30,19 @@ def sheets(parts: Sequence[Sheet]) -> bytes:
 
 def trials_csv(analysis: Analysis) -> bytes:
     """A row a published trial: what it was, its final metrics, its floors and how they were had."""
-    quantities = [*METRICS, *EXCESS]
+    drew = any(one.apart for one in analysis.measured.values())  # else two dozen columns would be empty
+    quantities = [*METRICS, *(generated.METRICS if drew else ()), *EXCESS]
+    quantities = [quantity for quantity in quantities if drew or quantity != generated.EXCESS]
+    floored = [*FLOORED, *(generated.FLOORED if drew else ())]
     head = [*TRIAL_COLUMNS, *quantities]
-    head += [f"{quantity}_{what}" for quantity in FLOORED for what in ("floor", "floor_kind", "floor_reference")]
+    head += [f"{quantity}_{what}" for quantity in floored for what in ("floor", "floor_kind", "floor_reference")]
     rows = []
     for trial in analysis.trials:
         one = analysis.measured[trial.id]
         told = _told(trial, one.expected_rate)
         row: list[object] = [told[name] if name in told else getattr(trial, name) for name in TRIAL_COLUMNS]
         row += [one.value(quantity) for quantity in quantities]
-        for quantity in FLOORED:
+        for quantity in floored:
             floor = one.floor(quantity)
             row += [floor.value, floor.kind, floor.reference]
         rows.append(row)

@@ -6,8 +6,37 @@ from artifacts.
 
 from __future__ import annotations
 
-from reports.figures import accuracy, batch, context, excess, gradients, nll
+from reports.figures import (
+    accuracy,
+    batch,
+    confusion,
+    consistency,
+    context,
+    excess,
+    frechet,
+    gradients,
+    neighbours,
+    nll,
+    samples,
+    volume,
+)
 from reports.figures.item import Item
 from reports.figures.plate import Kind
 
-ITEMS: tuple[Item | Kind, ...] = (accuracy.ITEM, nll.ITEM, excess.ITEM, batch.KIND, context.KIND, gradients.KIND)
+ITEMS: tuple[Item | Kind, ...] = (
+    accuracy.ITEM,
+    nll.ITEM,
+    excess.ITEM,
+    consistency.ITEM,
+    consistency.JUDGES,
+    frechet.ITEM,
+    frechet.FID,
+    neighbours.ITEM,
+    samples.KIND,
+    confusion.KIND,
+    volume.IMAGES,
+    volume.CLASSES,
+    batch.KIND,
+    context.KIND,
+    gradients.KIND,
+)

@@ -32,7 +32,7 @@ def _caption(points: Sequence[Point]) -> str:
     if lost:
         words += f" At e = {lost} a certain prediction of some {unit.outcome} turns wrong; without all of p there is no"
         words += " floor."
-    return words
+    return f"{words} {unit.remark}".rstrip()
 
 
 def _rates(points: Sequence[Point], kind: str) -> str:

@@ -17,18 +17,24 @@ LINEAR_UP_TO = 2.5
 TICK_GAP = 0.085  # of the axis: the words of nearer ticks go a line lower
 SHORT_TITLE, LONG_TITLE = 22, 100  # characters of a row's title beside that of a column, and above it
 TITLE_LINE = 10.5  # points
+DOTTED = (0, (1, 1.2))
 TICK_LINES, TICK_LINES_OF_TWO = 5, 2  # of ticks named by e alone and by both; what has no room there has no tick
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of panels. ``floor_label`` names the dashed line; "" draws none. ``zero`` draws the line at nought."""
+    """A column of panels. ``floor_label`` names the dashed line; "" draws none. ``zero`` draws the line at nought.
+
+    ``beside`` is a quantity whose means are a dotted line, named ``beside_label``: what real data have, say.
+    """
 
     quantity: str
     title: str
     label: str
     floor_label: str = "floor"
     zero: bool = False
+    beside: str = ""
+    beside_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,11 +142,23 @@ def _panel(axes: Any, row: Strip, column: Column, multipliers: Sequence[int], *,
         if column.floor_label:
             marks.floor(axes, line, _at, style.look(index), shift)
     marks.test_error(axes, points, scale.unplace(scale.last + 0.065 * scale.span))
-    marks.y_axis(axes, points, floors=bool(column.floor_label), zero=column.zero)
+    aside = row.points[column.beside] if column.beside else ()
+    _beside(axes, aside)
+    marks.y_axis(axes, points, aside, floors=bool(column.floor_label), zero=column.zero)
     axes.set_ylabel(column.label)
     room = TICK_GAP * (scale.last - scale.first)
+    by_line = [marks.without_void(line) for line in by_line] if column.zero else by_line
     lines = marks.missing(axes, by_line, _at, lambda point: scale.place(_at(point)), room)
     _title(axes, row, column, 4 + 7.5 * lines, first=first)
+
+
+def _beside(axes: Any, points: Sequence[Point]) -> None:
+    """A dotted line through the means of a quantity, over all multipliers, at each ratio."""
+    by_ratio = {ratio: [one.mean for one in points if one.ratio == ratio and one.mean is not None]
+                for ratio in sorted({point.ratio for point in points})}  # fmt: skip
+    known = {float(ratio): sum(means) / len(means) for ratio, means in by_ratio.items() if means}
+    look = {"marker": "_", "markersize": 5, "markeredgewidth": 1.0}
+    axes.plot(list(known), list(known.values()), color=style.GREY, linestyle=DOTTED, linewidth=1.1, zorder=2, **look)
 
 
 def _title(axes: Any, row: Strip, column: Column, pad: float, *, first: bool) -> None:
@@ -223,9 +241,16 @@ def _multipliers(rows: Sequence[Strip], columns: Sequence[Column]) -> list[int]:
 def _handles(rows: Sequence[Strip], columns: Sequence[Column]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    points = [point for row in rows for column in columns for point in row.points[column.quantity]]
+    points = [
+        point
+        for row in rows
+        for column in columns
+        for point in (marks.without_void if column.zero else list)(row.points[column.quantity])
+    ]
     handles = [
         Line2D([], [], **style.look(index), label=f"batch × {multiplier}")
         for index, multiplier in enumerate(_multipliers(rows, columns))
     ]
+    asides = dict.fromkeys(column.beside_label for column in columns if column.beside)
+    handles += [Line2D([], [], color=style.GREY, linestyle=DOTTED, linewidth=1.1, label=label) for label in asides]
     return handles + marks.handles(points, [column.floor_label for column in columns])

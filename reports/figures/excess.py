@@ -18,7 +18,7 @@ def _caption(points: Sequence[Point]) -> str:
     )
     if any("bound" in point.floor_kind for point in points):
         words += " Where the floor is a bound (b), the NLL's excess is a lower estimate."
-    return words
+    return f"{words} {unit.remark}".rstrip()
 
 
 ITEM = Item(

@@ -107,8 +107,8 @@ def interval_field(quantity: str, span: str, digits: int = 3) -> Field:
     return Field("95 % interval", shown, raw, span)
 
 
-def sampling_field(quantity: str, span: str, digits: int = 3) -> Field:
-    """Half the width of the test set's own 95 % interval."""
+def sampling_field(quantity: str, span: str, digits: int = 3, head: str = "test set") -> Field:
+    """Half the width of the 95 % interval that the finite number of examples leaves."""
 
     def shown(cell: Cell) -> str:
         low, high = cell.points[quantity].test_low, cell.points[quantity].test_high
@@ -118,7 +118,7 @@ def sampling_field(quantity: str, span: str, digits: int = 3) -> Field:
         f"{quantity}_test_low": lambda cell: cell.points[quantity].test_low,
         f"{quantity}_test_high": lambda cell: cell.points[quantity].test_high,
     }
-    return Field("test set", shown, raw, span)
+    return Field(head, shown, raw, span)
 
 
 #: In place of an interval: all of three seeds or more have the very same value.

@@ -58,7 +58,9 @@ def draw(strips: Strips, columns: Sequence[Column], axis_label: str) -> Any:
     from matplotlib.figure import Figure
 
     every = [point for _, series in strips for column in columns for point in series[column.quantity]]
-    told = [point for _, series in strips for column in columns for point in without_void(series[column.quantity])]
+    told = [
+        point for _, series in strips for column in columns for point in marks.without_void(series[column.quantity])
+    ]
     handles = ratio_handles(every) + marks.handles(told, [column.floor_label for column in columns])
     across = marks.legend_columns(handles)
     legend = 0.2 + 0.15 * math.ceil(len(handles) / across)  # inches
@@ -79,12 +81,6 @@ def by_ratio(found: Sequence[Point]) -> dict[Fraction, list[Point]]:
     ratios = sorted({point.ratio for point in found})
     ordered = sorted(found, key=lambda point: point.multiplier)
     return {ratio: [point for point in ordered if point.ratio == ratio] for ratio in ratios}
-
-
-def without_void(found: Sequence[Point]) -> list[Point]:
-    """Points without those at r = 0 of a quantity that a clean trial does not have, such as its excess."""
-    void = not any(point.n for point in found if not point.ratio)
-    return [point for point in found if point.ratio or not void]
 
 
 def ratio_handles(found: Sequence[Point]) -> list[Any]:
@@ -146,7 +142,7 @@ def _panel(axes: Any, found: Sequence[Point], column: Column, axis_label: str) -
     marks.test_error(axes, found, edge)
     marks.y_axis(axes, found, floors=bool(column.floor_label), zero=column.zero)
     axes.set_ylabel(column.label)
-    shown = [without_void(line) for line in lines]
+    shown = [marks.without_void(line) for line in lines]
     count = marks.missing(axes, shown, at, place, room(values))
     axes.set_title(column.title, loc="left", parse_math=False, pad=4 + 7.5 * count)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reports.figures import style
@@ -46,6 +47,12 @@ def line(axes: Any, points: Sequence[Point], at: At, look: Mapping[str, Any], sh
         )  # fmt: skip
 
 
+def scaled(point: Point, times: float) -> Point:
+    """A point whose mean and interval are told in another unit."""
+    mean, low, high = (None if value is None else value * times for value in (point.mean, point.low, point.high))
+    return replace(point, mean=mean, low=low, high=high)
+
+
 def floor(axes: Any, points: Sequence[Point], at: At, look: Mapping[str, Any], shift: Any) -> None:
     """Floors joined by a dashed line."""
     x, y = [at(point) for point in points], [math.nan if point.floor is None else point.floor for point in points]
@@ -65,15 +72,24 @@ def test_error(axes: Any, points: Sequence[Point], at: float) -> None:
     axes.plot([at, at], [low, high], color=TEST_GREY, linewidth=3.2, solid_capstyle="butt", zorder=2)
 
 
-def y_axis(axes: Any, points: Sequence[Point], *, floors: bool = False, zero: bool = False, log: bool = False) -> None:
+def y_axis(
+    axes: Any,
+    points: Sequence[Point],
+    aside: Sequence[Point] = (),
+    *,
+    floors: bool = False,
+    zero: bool = False,
+    log: bool = False,
+) -> None:
     """Limits round everything drawn: lines that are shifted aside do not enter matplotlib's own.
 
-    On a logarithmic axis what is not above nought has no place.
+    Of ``aside`` the means alone are drawn. On a logarithmic axis what is not above nought has no place.
     """
     shown = [value for point in points for value in (point.mean, point.low, point.high) if value is not None]
     shown += [value for point in points for value in (point.test_low, point.test_high) if value is not None]
     if floors:
         shown += [point.floor for point in points if point.floor is not None]
+    shown += [point.mean for point in aside if point.mean is not None]
     shown += [0.0] if zero and shown else []
     limit(axes, shown, log=log)
 
@@ -144,6 +160,12 @@ def missing(axes: Any, by_line: Sequence[Sequence[Point]], at: At, place: At, ro
     return lines
 
 
+def without_void(found: Sequence[Point]) -> list[Point]:
+    """Points without those at r = 0 of a quantity that a clean trial does not have, such as its excess."""
+    void = not any(point.n for point in found if not point.ratio)
+    return [point for point in found if point.ratio or not void]
+
+
 def handles(points: Sequence[Point], floor_labels: Sequence[str] = ()) -> list[Any]:
     """Legend entries of floors, of the test set's error and of missing cells, those that are drawn."""
     from matplotlib.lines import Line2D
@@ -152,8 +174,9 @@ def handles(points: Sequence[Point], floor_labels: Sequence[str] = ()) -> list[A
     floors = list(dict.fromkeys(label for label in floor_labels if label))
     if floors:
         found.append(Line2D([], [], color=style.GREY, linestyle=style.FLOOR_LINE, label=" / ".join(floors)))
-    if any(point.test_low is not None for point in points):
-        found.append(Line2D([], [], color=TEST_GREY, linewidth=3.2, label="test-set error"))
+    bars = list(dict.fromkeys(point.unit.bar for point in points if point.test_low is not None))
+    if bars:
+        found.append(Line2D([], [], color=TEST_GREY, linewidth=3.2, label=" / ".join(bars)))
     if any(0 < point.n < point.of for point in points):
         hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
         found.append(Line2D([], [], color=style.GREY, label="seeds missing", **hollow))

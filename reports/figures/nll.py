@@ -21,7 +21,7 @@ def _caption(points: Sequence[Point]) -> str:
         words += " Floors marked b are upper bounds, clean NLL \u2212 ln(1 \u2212 e): the floor itself is lower."
     if any(point.quantity == "channel_inverted_nll" and point.undefined for point in points):
         words += " Inverted predictions are undefined where the channel's condition number exceeds 100."
-    return words
+    return f"{words} {unit.remark}".rstrip()
 
 
 ITEM = Item(

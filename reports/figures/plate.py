@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.cells import FigureSet
+from reports.confusions import Confusions
 from reports.gradients import Gradients
 from reports.measures import Measured
 from reports.rows import Published
+from reports.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Study:
     slug: str
     measured: Mapping[str, Measured]
     gradients: Callable[[Published], Gradients | None]
+    judged: Callable[[Published], Confusions | None]
+    samples: Callable[[Published], Samples | None]
 
 
 @dataclass(frozen=True)

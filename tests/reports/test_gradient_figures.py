@@ -229,7 +229,7 @@ def test_a_damaged_file_costs_its_own_trial_and_is_reported(tmp_path: Path) -> N
         if (row["ratio"], row["batch"], row["removed"]) == (1 / 3, 2, False)
     )  # fmt: skip
     assert (told["snr_n"], told["seeds"]) == (2, 3)
-    assert any("stored predictions or gradients of 1 trial" in note for note in words.contents(analysis)["notes"])
+    assert any("What 1 trial left (predictions, gradients" in note for note in words.contents(analysis)["notes"])
 
 
 def test_hostile_globs_are_words(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_whatever_a_store_says_is_shown_as_words(tmp_path: Path) -> None:
 
 def test_markup_in_the_data_is_not_read_as_markup() -> None:
     plain = {
-        "title": "T", "about": "", "summary": [], "sections": [], "notes": [], "provenance": [["a", "b"]],
+        "title": "T", "about": "", "summary": [], "sections": [], "across": [], "notes": [], "provenance": [["a", "b"]],
         "failures": {"heads": [], "rows": [], "more": ""},
     }  # fmt: skip
     for attack in ('#read("data.json")', "#panic()", "$ x", "]]]", '"', "\\", '#import "@preview/a:1.0.0": *'):
