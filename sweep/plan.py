@@ -69,13 +69,18 @@ class Plan:
         return [entry for entry in self.entries if entry.id in wanted]
 
     def missing_data(self) -> dict[str, str]:
-        """Data set -> how to get it, for data sets that unfinished trials lack on this machine."""
+        """Data set or other file -> how to get it, for what unfinished trials lack on this machine."""
         by_id = {entry.id: entry for entry in self.entries}
         lacking = [entry for entry in self.entries if entry.revision is None and entry.status != "done"]
         # A trial has no revision either where what it needs has none: then it is that one's data.
         asked = [*lacking, *(by_id[need] for entry in lacking for need in entry.trial.needs.values())]
         sets = {name: registry.dataset(name) for name in sorted({entry.trial.spec.dataset for entry in asked})}
-        return {name: found.obtain for name, found in sets.items() if not found.present(self.data_root)}
+        lacked = {name: found.obtain for name, found in sets.items() if not found.present(self.data_root)}
+        for entry in self.entries:
+            absent = registry.family(entry.trial.spec.family).absent
+            if absent is not None and entry.status != "done":
+                lacked |= absent(entry.trial.spec, self.data_root)
+        return lacked
 
 
 def make_plan(space: Space, store: Store | None, data_root: Path | None) -> Plan:

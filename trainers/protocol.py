@@ -37,9 +37,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one sample takes: its tokens, and floating-point operations of training on it, forward and backward."""
+    """What one sample takes: its tokens, None where it has none, and floating-point operations of training on it."""
 
-    tokens: int
+    tokens: int | None
     flops: float
 
 
@@ -122,6 +122,9 @@ class Family:
 
     ``options`` are keyword arguments of ``build`` that change no science (``micro_batch``, ``compile``); a grid gives
     them under ``resources``. ``materials`` are what noise laws of this family can be bound to (see :class:`BoundLaw`).
+
+    ``absent(spec, root)`` names files that a trial needs beside its data set and that the folder of users' data lacks,
+    each with how to get it.
     """
 
     name: str
@@ -137,6 +140,7 @@ class Family:
     check_need: Callable[[TrialSpec, str, TrialSpec], None] | None = None
     options: frozenset[str] = frozenset()
     materials: frozenset[str] = frozenset()
+    absent: Callable[[TrialSpec, Path | None], Mapping[str, str]] | None = None
 
 
 #: ``Dataset.classes`` of users' own data that is not on this machine: nothing can be checked or counted by it.

@@ -127,24 +127,27 @@ def permutation(seed: int, purpose: str, size: int) -> npt.NDArray[np.int64]:
     return np.argsort(flat, kind="stable").astype(np.int64, copy=False)
 
 
-def order(seed: int, start: int, count: int, size: int) -> npt.NDArray[np.int64]:
+def order(seed: int, start: int, count: int, size: int, *, used: int | None = None) -> npt.NDArray[np.int64]:
     """Example at each of the stream positions ``start`` to ``start + count - 1``, [count].
 
     Epoch k = position // size is a permutation of ``range(size)`` of its own, keyed by (seed, k), so how a run is cut
-    into calls changes nothing.
+    into calls changes nothing. Of a permutation the first ``used`` examples are read (None: all), and an epoch is so
+    long: the rest is left out, as loaders do that drop the last part of a batch.
 
     Raises:
-        ValueError: a negative start or count, or a size below 1.
+        ValueError: a negative start or count, a size below 1, or a ``used`` that is not 1 to ``size``.
     """
-    if start < 0 or count < 0 or size < 1:
+    length = size if used is None else used
+    if start < 0 or count < 0 or size < 1 or not 1 <= length <= size:
         raise ValueError(
-            f"start {start}, count {count}, size {size}: start and count must be 0 or more, size (examples) 1 or more"
+            f"start {start}, count {count}, size {size}, used {used}: start and count must be 0 or more, size "
+            "(examples) 1 or more, used 1 to size"
         )
     found = np.empty(count, dtype=np.int64)
     filled = 0
     while filled < count:
-        epoch, offset = divmod(start + filled, size)
-        part = _epoch(seed, epoch, size)[offset : offset + count - filled]
+        epoch, offset = divmod(start + filled, length)
+        part = _epoch(seed, epoch, size)[offset:length][: count - filled]
         found[filled : filled + len(part)] = part
         filled += len(part)
     return found

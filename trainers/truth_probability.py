@@ -19,16 +19,18 @@ Numbers = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
-def columns(truth: Labels, predicted: Labels, p_truth: Numbers, p_previous: Numbers) -> dict[str, Any]:
+def columns(
+    truth: Labels, predicted: Labels, p_truth: Numbers, p_previous: Numbers, examples: Labels | None = None
+) -> dict[str, Any]:
     """What every family's file has, [N] each.
 
-    ``example`` (its number), ``truth``, ``predicted`` (int32); ``p_truth`` = p(y) and ``p_previous`` = p(y - 1 mod n),
+    ``example`` (its number in the test set: ``examples``, or the row's), ``truth``, ``predicted`` (int32); ``p_truth`` = p(y) and ``p_previous`` = p(y - 1 mod n),
     which suffice for (T^T p)(y) of the uniform laws and of ``next_class``.
     """
     import pyarrow as pa
 
     return {
-        "example": pa.array(np.arange(len(truth)), pa.int32()),
+        "example": pa.array(np.arange(len(truth)) if examples is None else examples, pa.int32()),
         "truth": pa.array(truth, pa.int32()),
         "predicted": pa.array(predicted, pa.int32()),
         "p_truth": pa.array(p_truth, pa.float64()),

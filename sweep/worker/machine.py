@@ -96,7 +96,7 @@ def throughput(samples: int, seconds: float, cost: Cost | None, on: str) -> dict
     known = rate is not None and cost is not None
     return {
         "samples_per_second": rate,
-        "tokens_per_second": rate * cost.tokens if rate is not None and cost is not None else None,
+        "tokens_per_second": rate * cost.tokens if rate and cost and cost.tokens is not None else None,
         "flops_utilisation": rate * cost.flops / peak if known and peak and rate and cost else None,
     }
 

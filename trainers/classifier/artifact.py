@@ -12,7 +12,7 @@ from trainers.protocol import Artifact
 WHOLE_CLASSES = 64
 
 
-def truth_probability(log_p: Matrix, truth: Labels) -> Artifact:
+def truth_probability(log_p: Matrix, truth: Labels, examples: Labels | None = None) -> Artifact:
     """A row a test example.
 
     Beside the columns that all families have: ``p`` = all of p, [n] float32, for maps, where there are at most 64
@@ -20,6 +20,7 @@ def truth_probability(log_p: Matrix, truth: Labels) -> Artifact:
 
     Args:
         log_p: log-probabilities [N, n].
+        examples: numbers of the test examples, [N]; None for 0 to N - 1.
     """
     import pyarrow as pa
 
@@ -28,6 +29,6 @@ def truth_probability(log_p: Matrix, truth: Labels) -> Artifact:
     count, classes = p.shape
     kind = pa.list_(pa.float32(), classes)
     whole = pa.FixedSizeListArray.from_arrays(pa.array(p.astype(np.float32).ravel()), classes)
-    columns = shared.columns(truth, predicted(log_p), p[rows, truth], p[rows, (truth - 1) % classes])
+    columns = shared.columns(truth, predicted(log_p), p[rows, truth], p[rows, (truth - 1) % classes], examples)
     columns["p"] = whole.cast(kind) if classes <= WHOLE_CLASSES else pa.nulls(count, kind)
     return shared.artifact(columns, classes)
