@@ -128,14 +128,15 @@ def _over_part(
     """Panels that are alike but for ``hidden`` along their ``size``; ``shape`` begins with words for the label."""
     aside = {*hidden, *JUDGES_PARTS}
     inside = [panel for panel in view.panels if size(panel) is not None]
-    names = [_reduced(panel, aside) for panel in inside]
     found = []
-    for (name, form), alike in _grouped(inside, partial(_alike, aside, shape)):
-        sizes = {size(panel) for panel in alike}
+    for (_, form), alike in _grouped(inside, partial(_alike, aside, shape)):
         # Of one size twice, the judges' own parts of the data are the difference.
-        parts = [alike] if len(sizes) == len(alike) else [panels for _, panels in _grouped(alike, _judges)]
-        for panels in parts:
+        apart = len({size(panel) for panel in alike}) < len(alike)
+        shown = hidden if apart else aside
+        names = [_reduced(panel, shown) for panel in inside]
+        for _, panels in _grouped(alike, _judges if apart else _nothing):
             if len({size(panel) for panel in panels}) >= FEWEST_SIZES:
+                name = _reduced(panels[0], shown)
                 found += _by_multiplier(view, panels, size, name, names, *map(str, form[:1]))
     return found
 

@@ -47,7 +47,7 @@ def _table(drawing: Drawing) -> Table:
             Group(
                 label=text.breakable(strip.title),
                 rows=[[field.shown(cell) for field in fields] for cell in cells],
-                complete=[all(point.complete for point in cell.points.values()) for cell in cells],
+                complete=[all(point.complete for point in drawing.item.counts(strip, cell)) for cell in cells],
             )
         )
         for cell in cells:

@@ -92,6 +92,9 @@ def decode(found: bytes) -> Samples | None:
 
     try:
         with pq.ParquetFile(io.BytesIO(found)) as file:
+            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if missing:
+                raise DamagedError(f"the file is no table of images (it has no column {missing[0]!r})")
             labels = _whole(file.read(["label"]), "label")
             if not len(labels):
                 return None

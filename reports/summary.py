@@ -52,7 +52,7 @@ def _line(section: Section, panel: Panel) -> str:
     where = f"{panel.label}{law}, batch × {multiplier}, r = {text.ratio(ratios[-1])}"
     parts = _parts(section, panel, multiplier, ratios)
     parts += _missing(section, panel, multiplier, ratios)
-    return text.breakable(f"{where}: {'; '.join(parts) or 'none of the metrics that figures show'}.", 900)
+    return text.breakable(f"{where}: {'; '.join(parts) or 'none of the metrics that figures show'}.", 1200)
 
 
 def _missing(section: Section, panel: Panel, multiplier: int, ratios: Sequence[Fraction]) -> list[str]:

@@ -58,7 +58,12 @@ def plates(studies: Sequence[Study]) -> list[Plate]:
     if len(drawn) < len(series):
         words += f" {text.count(len(series) - len(drawn), 'more panel')}: see the table."
     every = [point for one in series for found in one.found.values() for point in found]
-    small = f"{seeds_text(every)} a point; whiskers are 95 % t-intervals over seeds, none below n = 3."
+    if any("bound" in point.floor_kind for point in every):
+        words += " Where a set's own floor is a bound (b in its figure), the NLL's excess is a lower estimate."
+    small = (
+        f"{seeds_text(every)} a point; whiskers are 95 % t-intervals over seeds, none below n = 3. Floors are those of "
+        "each set's own figures."
+    )
     return [
         Plate(
             name=NAME,
@@ -70,7 +75,7 @@ def plates(studies: Sequence[Study]) -> list[Plate]:
             draw=partial(draw, drawn),
             points=Sheet(HEAD, [*_rows(series), *_paper_rows()]),
             tables=(_table(series),),
-            marks=captions.marks(every, [row[-1] for group in _groups(series) for row in group.rows]),
+            marks=_marks(series),
         )
     ]
 
@@ -219,19 +224,34 @@ def _groups(series: Sequence[Series]) -> list[Group]:
         for ratio in ratios:
             here = {quantity: point for quantity, found in one.found.items() for point in found if point.ratio == ratio}
             first = next(iter(here.values()))
-            cells = [word for quantity in QUANTITIES for word in _cells(here.get(quantity), QUANTITIES[quantity][2])]
+            cells = [
+                word
+                for quantity, (_, _, times) in QUANTITIES.items()
+                for word in _cells(here.get(quantity), times, first.n)
+            ]
             rows.append([text.ratio(ratio), text.number(float(first.rate)), f"{first.n}/{first.of}", *cells])
             complete.append(all(point.complete for point in here.values()))
         groups.append(Group(text.breakable(_told(one), 200), rows, complete))
     return groups
 
 
-def _cells(point: Point | None, times: int) -> list[str]:
+def _marks(series: Sequence[Series]) -> str:
+    """What a number in brackets beside a mean is, where there is one."""
+    several = any(
+        len({point.n for found in one.found.values() for point in found if point.ratio == ratio}) > 1
+        for one in series
+        for ratio in {point.ratio for found in one.found.values() for point in found}
+    )
+    return "Marks: (n) beside a mean, its n where that is not the row's." if several else ""
+
+
+def _cells(point: Point | None, times: int, n: int) -> list[str]:
     if point is None or point.mean is None:
         return [text.NOTHING, text.NOTHING]
     one = marks.scaled(point, times)
     digits = _digits(times)
-    return [text.signed(one.mean, digits), "n < 3" if one.low is None else text.interval(one.low, one.high, digits)]
+    mean = text.signed(one.mean, digits) + ("" if point.n == n else f" ({point.n})")
+    return [mean, "n < 3" if one.low is None else text.interval(one.low, one.high, digits)]
 
 
 def _paper_group(value: paper.PaperValue) -> Group:

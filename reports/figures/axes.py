@@ -25,7 +25,8 @@ TICK_LINES, TICK_LINES_OF_TWO = 5, 2  # of ticks named by e alone and by both; w
 class Column:
     """A column of panels. ``floor_label`` names the dashed line; "" draws none. ``zero`` draws the line at nought.
 
-    ``beside`` is a quantity whose means are a dotted line, named ``beside_label``: what real data have, say.
+    ``beside`` is a quantity whose means are a dotted line, named ``beside_label``: what real data have, say. A column
+    that is ``optional`` is left out where nothing in it has a value.
     """
 
     quantity: str
@@ -35,6 +36,7 @@ class Column:
     zero: bool = False
     beside: str = ""
     beside_label: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,11 @@ def draw(shares: Mapping[str, Any]) -> Any:
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
-    rows = math.ceil(len(shares) / ACROSS)
+    across = min(ACROSS, len(shares))
+    rows = math.ceil(len(shares) / across)
     figure = Figure(figsize=(style.WIDTH, 2.1 * rows + 0.1), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, ACROSS, squeeze=False)
+    grid = figure.subplots(rows, across, squeeze=False)
     norm = PowerNorm(0.5, 0, 1)
     for axes in list(grid.flat)[len(shares) :]:
         axes.set_visible(False)

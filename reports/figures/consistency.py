@@ -73,7 +73,7 @@ JUDGES = Item(
     title="Consistency with the channel inverted, and by a second judge",
     panels=(
         Column("channel_inverted_consistency", "channel inverted", "judged as asked for", "clean reference"),
-        Column("second_consistency", "second judge", "judged as asked for"),
+        Column("second_consistency", "second judge", "judged as asked for", optional=True),
     ),
     needs=("channel_inverted_consistency", "second_consistency"),
     extra=("consistency_relative", "judge_accuracy", "second_judge_accuracy", "judges_agree"),

@@ -9,6 +9,7 @@ from typing import Any
 from reports import text
 from reports.figures.axes import Column as Panels
 from reports.figures.axes import Strip, draw
+from reports.measures import EXCESS
 from reports.points import Point
 
 
@@ -66,11 +67,29 @@ class Item:
 
     def draw(self, rows: Sequence[Strip]) -> Any:
         """The figure, of matplotlib; call it within ``style.settings()``."""
-        return draw(rows, self.panels)
+        return draw(
+            rows, [one for one in self.panels if not one.optional or any(_valued(row, one.quantity) for row in rows)]
+        )
+
+    def counts(self, row: Strip, cell: Cell) -> list[Point]:
+        """The points of a table row that it takes for the row to be complete: those that its trials could have.
+
+        At r = 0 a trial has no excess; what is optional counts where the panel has any value of it.
+        """
+        optional = {*self.extra, *(one.quantity for one in self.panels if one.optional)}
+        return [
+            point
+            for quantity, point in cell.points.items()
+            if (point.ratio or quantity not in EXCESS) and (quantity not in optional or _valued(row, quantity))
+        ]
 
     def present(self, points: Sequence[Point]) -> bool:
         """Whether there is anything to draw."""
         return any(point.quantity in self.needs and (point.n or point.not_finite) for point in points)
+
+
+def _valued(row: Strip, quantity: str) -> bool:
+    return any(point.n or point.not_finite for point in row.points[quantity])
 
 
 def mean_field(

@@ -120,9 +120,7 @@ def _table(shown: Shown, judged: bool) -> Table:
         seen = [sample for of in samples.by_label.values() for sample in of]
         wrong = sum(sample.wrong for sample in seen) if judged else None
         rate = ratio / (1 + ratio)
-        rows.append(
-            [text.ratio(ratio), text.number(float(rate)), f"{len(seen)}", text.NOTHING if wrong is None else f"{wrong}"]
-        )
+        rows.append([text.ratio(ratio), text.rate(rate), f"{len(seen)}", text.NOTHING if wrong is None else f"{wrong}"])
         raw.append(
             [shown.panel.dataset, shown.panel.label, float(ratio), float(rate), shown.multiplier, shown.seed,
              len(seen), wrong]

@@ -28,8 +28,8 @@ def _caption(points: Sequence[Point]) -> str:
     return words
 
 
-def _item(name: str, title: str, axis: str, label: str) -> LineItem:
-    size = Field(axis, lambda cell: f"{cell.first.multiplier:,}", {axis: lambda cell: cell.first.multiplier})
+def _item(name: str, title: str, axis: str, label: str, head: str) -> LineItem:
+    size = Field(head, lambda cell: f"{cell.first.multiplier:,}", {axis: lambda cell: cell.first.multiplier})
     return LineItem(
         name=name,
         title=title,
@@ -57,8 +57,10 @@ def _item(name: str, title: str, axis: str, label: str) -> LineItem:
     )
 
 
-IMAGES_ITEM = _item("images", "Consistency over the number of training images", "training_images", "training images")
-CLASSES_ITEM = _item("classes", "Consistency over the number of classes", "classes", "classes")
+IMAGES_ITEM = _item(
+    "images", "Consistency over the number of training images", "training_images", "training images", "training"
+)
+CLASSES_ITEM = _item("classes", "Consistency over the number of classes", "classes", "classes", "classes")
 
 
 def _plates(item: LineItem, arranged: Callable[[FigureSet, Counted], list[Along]]) -> Callable[[Study], list[Plate]]:
