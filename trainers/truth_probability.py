@@ -24,8 +24,9 @@ def columns(
 ) -> dict[str, Any]:
     """What every family's file has, [N] each.
 
-    ``example`` (its number in the test set: ``examples``, or the row's), ``truth``, ``predicted`` (int32); ``p_truth`` = p(y) and ``p_previous`` = p(y - 1 mod n),
-    which suffice for (T^T p)(y) of the uniform laws and of ``next_class``.
+    ``example`` (its number in the test set: ``examples``, or the row's), ``truth``, ``predicted`` (int32);
+    ``p_truth`` = p(y) and ``p_previous`` = p(y - 1 mod n), which suffice for (T^T p)(y) of the uniform laws and of
+    ``next_class``.
     """
     import pyarrow as pa
 

@@ -22,7 +22,7 @@ from sweep.worker import machine
 from sweep.worker.job import Context, Job
 from trainers import registry
 from trainers.datasets.root import VARIABLE as DATA_VARIABLE
-from trainers.protocol import Artifact, Costed, Trainer
+from trainers.protocol import Artifact, Costed, Drawing, Trainer
 from trainers.spec import TrialSpec
 
 SLICE_SECONDS = 0.25  # how long training may keep the worker from reporting
@@ -93,6 +93,7 @@ class Attempt:
         for position in evaluation_points(spec):
             yield from self._train(trainer, spec, position)
             if trainer.position != measured:  # whole batches may have gone past the next point already
+                yield from self._draw(trainer)
                 rows.extend(self._evaluate(trainer, spec))
                 measured = trainer.position
         self._publish(trainer, spec, rows, started, on)
@@ -136,6 +137,18 @@ class Attempt:
             took = time.perf_counter() - before
             self.timings.train += took
             self.fraction = trainer.position / spec.samples
+            if took < SLICE_SECONDS / 2:
+                chunk *= 2
+            yield
+
+    def _draw(self, trainer: Trainer) -> Iterator[None]:
+        """Let a trainer that measures samples of its own draw them, slice by slice; it counts as evaluation."""
+        chunk = 1
+        while isinstance(trainer, Drawing) and trainer.pending:
+            before = time.perf_counter()
+            trainer.draw(chunk)
+            took = time.perf_counter() - before
+            self.timings.evaluate += took
             if took < SLICE_SECONDS / 2:
                 chunk *= 2
             yield

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from trainers.classifier import weights
 from trainers.classifier.artifact import truth_probability
 from trainers.classifier.augment import draws
 from trainers.classifier.schedule import learning_rate
@@ -67,7 +68,7 @@ class ClassifierTrainer:
         self.spec, self.classes = spec, data.classes
         self._device = usable(device)
         shape = data.train_images.shape[1:]
-        self._side: tuple[int, int] = (shape[1], shape[2])
+        self._shape, self._side = shape, (shape[1], shape[2])
         self._size = len(data.train_images)
         self._corruption = corruption(spec.noise, data.classes, spec.seed, data.train_labels)
         self._truth, self._test_labels = data.train_labels, data.test_labels
@@ -214,5 +215,10 @@ class ClassifierTrainer:
         self._measured = None
 
     def artifacts(self) -> Sequence[Artifact]:
-        """``truth_probability`` alone."""
-        return (truth_probability(self._log_probabilities(), self._test_labels),)
+        """``truth_probability``, and ``weights``, by which the network judges generated images."""
+        standard = (tuple(self._mean.tolist()), tuple(self._deviation.tolist()))
+        about = weights.About(self.spec.model, self._shape, self.classes, *standard, self.spec.dataset)
+        return (
+            truth_probability(self._log_probabilities(), self._test_labels),
+            weights.artifact(self._model, about),
+        )

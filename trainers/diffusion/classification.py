@@ -1,7 +1,7 @@
 """A diffusion model as a classifier: which label lets it denoise an image best (protocols M1).
 
--ln p(x | y) is at most a constant plus L_y(x) = integral over ln sigma of sigma^-2 E ||D(x + sigma n; sigma, y) - x||^2,
-the squared norm summed over pixels (Kingma et al., arXiv 2107.00630, eq. 18, for SNR = 1 / sigma^2), and equal to it for
+-ln p(x | y) is at most a constant plus L_y(x) = the integral over ln sigma of sigma^-2 E ||D(x + sigma n; y) - x||^2,
+squared norms summed over pixels (Kingma et al., arXiv 2107.00630, eq. 18, with SNR = 1 / sigma^2), and equal to it for
 the ideal denoiser; Li et al. (arXiv 2303.16203) classify by it. The integral is estimated at a few levels an image, the
 same levels and noise under every label, so that what labels have in common cancels.
 """
@@ -37,7 +37,7 @@ class Levels:
 
 
 def levels(seed: int, examples: npt.NDArray[np.int64], count: int) -> Levels:
-    """Stratified levels: one in each of ``count`` parts of equal probability, shifted by a draw of the example's own."""
+    """Stratified levels: one in each of ``count`` parts of equal probability, shifted by the example's own draw."""
     from scipy.stats import norm
 
     shift = uniforms(np.concatenate([words(seed, LEVELS, int(one), 1)[:, 0] for one in examples])) + 2.0**-54

@@ -1,4 +1,4 @@
-"""Images drawn from a model, each known by its number: the same ones on any worker, whichever others are drawn there."""
+"""Images drawn from a model, each known by its number: the same on any worker, whichever others are drawn there."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from trainers.spec import TrialSpec
 
 FILE = "inception-2015-12-05.pt"
 #: Where clean-fid takes it from (cleanfid.inception_torchscript).
-ADDRESS = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-v3-2015-12-05.pt"
+ADDRESS = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
 
 
 def absent(spec: TrialSpec, root: Path | None) -> Mapping[str, str]:

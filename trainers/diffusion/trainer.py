@@ -44,7 +44,7 @@ Needs = Mapping[str, Mapping[str, Path]]
 
 
 class DiffusionTrainer:
-    """One diffusion model in training; see :class:`trainers.protocol.Trainer` and :class:`trainers.protocol.Drawing`."""
+    """One diffusion model in training; see ``Trainer`` and ``Drawing`` in :mod:`trainers.protocol`."""
 
     def __init__(self, spec: DiffusionSpec, data: Images, device: str, needs: Needs, micro: int | None) -> None:
         """Raises:
@@ -198,7 +198,7 @@ class DiffusionTrainer:
             images = self._images()
             requested = labels_of(0, len(images), self.classes)
             self._scores = measure(
-                images, requested, self._data, self._judges, self._channel, self._counts, self._inception
+                images, requested, self._data, self._judges, self._channel, self._counts, self._inception, self._device
             )
         return self._scores
 
@@ -286,7 +286,7 @@ class DiffusionTrainer:
         self._drawn = given["drawn"].cpu().clone()
 
     def artifacts(self) -> Sequence[Artifact]:
-        """``weights``; ``truth_probability`` of the classified images, ``samples``, ``confusion`` where there are any."""
+        """``weights``; ``truth_probability``, ``samples`` and ``confusion`` where there is anything in them."""
         examples = self._classified()
         found = [weights.artifact(self._averaged, self._network, self.spec.parametrisation)]
         if len(examples):

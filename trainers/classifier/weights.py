@@ -1,0 +1,72 @@
+"""The artifact ``weights``: a classifier in a safetensors file that says what it is and how its images were scaled.
+
+The file's metadata has one key, so that the same network is the same bytes (safetensors keeps no order of keys).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from trainers.errors import SpecError
+from trainers.models import catalogue
+from trainers.protocol import Artifact
+
+ROLE = "weights"
+KEY = "noisegrid.classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of its network. ``mean`` and ``deviation`` are of each channel of the images trained on."""
+
+    model: str
+    shape: tuple[int, ...]  # channels x height x width
+    classes: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    dataset: str
+
+
+def artifact(model: nn.Module, about: About) -> Artifact:
+    """The network as a file: parameters, and the running statistics of batch normalisation."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {KEY: json.dumps(asdict(about), sort_keys=True)}
+    return Artifact(ROLE, f"{ROLE}.safetensors", save(tensors, metadata=metadata))
+
+
+def read(path: Path) -> tuple[nn.Module, About]:
+    """The network of a file on the CPU, in evaluation mode.
+
+    Raises:
+        SpecError: there is no such file, or it was not written by :func:`artifact`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = _about(json.loads((file.metadata() or {})[KEY]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        model = catalogue.build(about.model, about.shape, about.classes, 0)
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, SpecError) as error:
+        raise SpecError(
+            f"{path} holds no weights of a classifier ({error!r:.200}); a finished trial of the family classifier "
+            "leaves such a file"
+        ) from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
+        raise SpecError(f"{path} holds weights that are not finite; run the trial that left it anew")
+    return model.eval(), about
+
+
+def _about(found: Mapping[str, object]) -> About:
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    about = About(**fields)  # type: ignore[arg-type]
+    if len(about.mean) != about.shape[0] or len(about.deviation) != about.shape[0]:
+        raise ValueError("mean and deviation are not of the image's channels")
+    return about

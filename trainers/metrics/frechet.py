@@ -1,0 +1,83 @@
+"""How far apart two sets of images lie in the space of some network's features, by clean-fid's routines.
+
+Only over Inception-v3's features are these called FID and KID.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainers.streams import torch_seed
+
+Features = npt.NDArray[np.float64]
+
+#: Added to the diagonals of covariances, as a share of their mean variance: features that never vary together leave
+#: the matrix singular, and its square root then fails or not by rounding alone.
+RIDGE = 1e-6
+KERNEL_SEED = torch_seed(0, "kernel distance") % 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean [d] and covariance [d, d] of ``count`` rows of features."""
+
+    mean: Features
+    covariance: Features
+    count: int
+
+
+def moments(features: Features) -> Moments | None:
+    """Of features [N, d]; None where there are fewer than two rows."""
+    if len(features) < 2:
+        return None
+    return Moments(features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False)), len(features))
+
+
+def frechet_distance(one: Moments, other: Moments) -> float:
+    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), of normal distributions with these moments (Dowson and Landau, 1982).
+
+    It grows as samples get fewer, the same for every model: compare at equal numbers of images.
+    """
+    from cleanfid.fid import frechet_distance as of_moments
+
+    scale = (np.trace(one.covariance) + np.trace(other.covariance)) / (2 * len(one.mean))
+    ridge = RIDGE * max(float(scale), np.finfo(float).tiny) * np.eye(len(one.mean))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy's sqrtm(disp=), which clean-fid calls
+        found = of_moments(one.mean, one.covariance + ridge, other.mean, other.covariance + ridge)
+    return max(0.0, float(np.real(found)))  # equal sets give a rounding error below 0
+
+
+def by_class(
+    features: Features, labels: npt.NDArray[np.int64], reference: Features, truth: npt.NDArray[np.int64], classes: int
+) -> float | None:
+    """Mean over classes of the distance between the rows of a class on either side; None unless each has two rows."""
+    found = []
+    for label in range(classes):
+        here, there = moments(features[labels == label]), moments(reference[truth == label])
+        if here is None or there is None:
+            return None
+        found.append(frechet_distance(here, there))
+    return float(np.mean(found)) if found else None
+
+
+def kernel_distance(features: Features, reference: Features) -> float | None:
+    """Squared maximum mean discrepancy of the cubic kernel, mean over 100 subsets (Binkowski et al., arXiv 1801.01401).
+
+    Unbiased, so that it may lie below 0. None where either side has fewer than two rows. The subsets are the same at
+    every call: clean-fid draws them from numpy's global generator, which is left as found.
+    """
+    from cleanfid.fid import kernel_distance as of_features
+
+    if min(len(features), len(reference)) < 2:
+        return None
+    before = np.random.get_state()
+    try:
+        np.random.seed(KERNEL_SEED)
+        return float(of_features(features, reference))
+    finally:
+        np.random.set_state(before)
