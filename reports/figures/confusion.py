@@ -61,7 +61,12 @@ def _pooled(study: Study, panel: Panel) -> Pooled | None:
         ):
             read = study.judged(trial)
             drawn = None if read is None else read.of("generated", "judge")
-            if read is None or drawn is None or any(len(one) != len(drawn) for one in matrices.values()):
+            if (
+                read is None
+                or drawn is None
+                or not drawn.any()
+                or any(len(one) != len(drawn) for one in matrices.values())
+            ):
                 continue
             matrices[ratio] = drawn + matrices.get(ratio, np.zeros_like(drawn))
             seeds[ratio] = seeds.get(ratio, 0) + 1

@@ -30,6 +30,7 @@ from reports.artifacts import DamagedError
 from reports.confusions import Judgements, decode
 from reports.files import open_store
 from reports.rows import read_rows
+from trainers.diffusion import artifact
 
 CELL = Pictures(Fraction(1))
 SMALL = {("generated", "judge"): np.array([[3, 1], [0, 4]])}
@@ -43,6 +44,15 @@ def test_matrices_are_read_as_they_were_written() -> None:
     for judge in ("judge", "second_judge"):
         np.testing.assert_array_equal(found.of("generated", judge), confusion(CELL, judge))
         np.testing.assert_array_equal(found.of("real", judge), real_confusion(CELL, judge))
+
+
+def test_what_the_family_writes_is_read() -> None:
+    written = [(images, judge, matrix) for (images, judge), matrix in confusions_of(CELL).items()]
+    found = decode(artifact.confusion(written, np.array(training(CELL))).content)
+    assert set(found.counts) == set(confusions_of(CELL))
+    np.testing.assert_array_equal(found.of("generated", "judge"), confusion(CELL))
+    assert found.training is not None
+    assert found.training.tolist() == training(CELL)
 
 
 def test_rows_may_come_in_any_order_and_a_judge_may_be_missing() -> None:

@@ -21,6 +21,7 @@ from reports.artifacts import DamagedError
 from reports.files import open_store
 from reports.rows import Kept, read_rows
 from reports.samples import EACH, LABELS, Album, decode
+from trainers.diffusion import artifact
 
 CELL = Pictures(Fraction(1), classes=3)
 
@@ -151,8 +152,15 @@ def test_images_of_other_seeds_are_never_read(tmp_path: Path) -> None:
     assert [plate.kind for plate in analysis.sections[0].plates] == ["samples", "confusion"]
 
 
-def test_the_stored_file_is_small_parquet() -> None:
-    """What the fixture writes is what the family promises: one row an image, in order of its index."""
-    whole = pq.read_table(pa.BufferReader(parquet(table())))
-    assert whole.column_names == list(samples.COLUMNS)
-    np.testing.assert_array_equal(whole.column("index").to_numpy(), np.arange(30))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_the_family_writes_is_read(channels: int) -> None:
+    images = np.random.default_rng(channels).integers(0, 256, (20, channels, 8, 8), dtype=np.uint8)
+    labels, verdicts = np.arange(20) % 4, np.arange(20) % 3
+    written = artifact.samples(images, labels, verdicts, np.linspace(0, 1, 20), None).content
+    assert pq.read_schema(pa.BufferReader(written)).names == list(samples.COLUMNS)
+    found = decode(written)
+    assert found is not None
+    for label, shown in found.by_label.items():
+        for one in shown:
+            assert (one.label, one.index % 4, one.judged) == (label, label, one.index % 3)
+            np.testing.assert_array_equal(one.pixels, np.broadcast_to(images[one.index].transpose(1, 2, 0), (8, 8, 3)))
