@@ -15,6 +15,7 @@ from reports.captions import heading, span
 from reports.cells import FigureSet, Panel, parse_configuration
 from reports.figures.plate import Plate, Table
 from reports.measures import Measured
+from reports.needs import PREFIX
 from reports.plates import plates
 from reports.rows import Published
 
@@ -142,7 +143,8 @@ def _resolved(view: FigureSet, panel: Panel, measured: Mapping[str, Measured]) -
         resolved["realised wrong rate"] = _span(blind, text.number, 3)
     for name, value in tables.noise_fields(view.key):
         resolved[name] = text.breakable(value, MAP_SHOWN)
-    for name, value in parse_configuration(panel.configuration):
+    # Fields of judges and other needed trials come last: they are many, and the table has room for some.
+    for name, value in sorted(parse_configuration(panel.configuration), key=lambda field: field[0].startswith(PREFIX)):
         resolved[name] = text.breakable(value, 60)
     return resolved
 

@@ -17,6 +17,7 @@ from fixtures.report_store import Cell, Rows
 from reports.along import by_classes, by_images
 from reports.analysis import analyse
 from reports.cells import FigureSet, figure_sets
+from reports.contents import contents
 from reports.figures import style
 from reports.files import open_store
 from reports.rows import Published, read_rows
@@ -89,6 +90,20 @@ def test_a_judges_own_part_of_the_data_is_no_difference() -> None:
     assert len(told) == 1
     (row,) = by_images(view, whole)
     assert row.view.multipliers == (250, sum(TRAINING))
+
+
+def test_a_judges_fields_come_last_in_the_configuration(tmp_path: Path) -> None:
+    judge = Pictures(Fraction(0), family="classifier", model="small_cnn", seed=7)
+    rows = Rows()
+    rows.publish(judge, measured={"top1": 0.9}, kept=False)
+    for cell in pictures(("0",)):
+        publish_images(rows, replace(cell, needs={"judge": judge.id}), samples=False)
+    sections = contents(analyse(open_store(rows.write(tmp_path / "store", one_file=True))))["sections"]
+    (shown,) = (section for section in sections if section["heading"].startswith("diffusion"))
+    names = [row[0] for row in shown["configurations"][0]["rows"]]
+    first = next(place for place, name in enumerate(names) if name.startswith("needs."))
+    assert first > names.index("schedule.name")
+    assert all(name.startswith("needs.judge.") for name in names[first:])
 
 
 def test_judges_of_two_parts_of_the_data_are_two_rows() -> None:
