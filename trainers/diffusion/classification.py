@@ -8,6 +8,7 @@ same levels and noise under every label, so that what labels have in common canc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +22,11 @@ from trainers.streams import normals_at, uniforms, words
 
 #: Purposes of the streams, by the number of the test example: its levels, and its noise at each.
 LEVELS, NOISE = "classify", "classify/noise"
-#: ln sigma is drawn from a normal distribution: labels matter where an image is half drowned, and integrands far from
-#: there are the same under every label.
-CENTRE, SPREAD = 0.0, 1.3
+#: The integral is taken between these levels. Below, an image is plain whatever its label, and above, nothing is seen
+#: of it; networks were hardly trained there, and errors that have nothing to do with labels would drown the rest.
+LOWEST, HIGHEST = 0.05, 10.0
+#: ln sigma is drawn from a normal distribution between them: labels matter most where an image is half drowned.
+CENTRE, SPREAD = 0.0, 1.5
 #: Images times labels in a forward pass, about; fixed, since the last bits of a product may depend on the batch.
 PASSES_AT_ONCE = 400
 
@@ -38,12 +41,14 @@ class Levels:
 
 def levels(seed: int, examples: npt.NDArray[np.int64], count: int) -> Levels:
     """Stratified levels: one in each of ``count`` parts of equal probability, shifted by the example's own draw."""
-    from scipy.stats import norm
+    from scipy.stats import truncnorm
 
     shift = uniforms(np.concatenate([words(seed, LEVELS, int(one), 1)[:, 0] for one in examples])) + 2.0**-54
     at = (np.arange(count) + shift[:, None]) / count
-    logs = norm.ppf(at, CENTRE, SPREAD)
-    return Levels(np.exp(logs), 1 / (count * norm.pdf(logs, CENTRE, SPREAD)))
+    ends = [(math.log(level) - CENTRE) / SPREAD for level in (LOWEST, HIGHEST)]
+    density = truncnorm(*ends, CENTRE, SPREAD)
+    logs = density.ppf(at)
+    return Levels(np.exp(logs), 1 / (count * density.pdf(logs)))
 
 
 def label_losses(
