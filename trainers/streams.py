@@ -16,6 +16,7 @@ WORDS = 4  # 64-bit words in a Philox4x64 block
 _LAST_POSITION = 2**64  # the low word of the counter is the position; the other three stay 0
 _LAST_SIGNED = 2**63  # positions in int64 arrays
 _UNIT = 2.0**-53  # a float64 holds 53 bits below 1
+_AT_ONCE = 8_192  # words made normal at once: 64 KiB, and what comes of them, stay in the cache
 
 
 def words(seed: int, purpose: str, start: int, count: int) -> npt.NDArray[np.uint64]:
@@ -73,9 +74,10 @@ def normals(seed: int, purpose: str, start: int, count: int, size: int) -> npt.N
     positions under another ``size`` are other ones.
 
     Raises:
-        ValueError: a negative start, count or size, or a position past 2**63.
+        ValueError: a negative start or count, a size below 1, or a position whose blocks lie past 2**63.
     """
     blocks = blocks_of(size)
+    _check_positions(start, start + count, blocks)
     flat = words(seed, purpose, start * blocks, count * blocks)
     return _normal(flat.reshape(count, blocks * WORDS), size)
 
@@ -84,9 +86,11 @@ def normals_at(seed: int, purpose: str, positions: npt.NDArray[np.int64], size: 
     """:func:`normals` at any positions, [len(positions), size].
 
     Raises:
-        ValueError: a negative position or size, or a position past 2**63.
+        ValueError: a negative position, a size below 1, or a position whose blocks lie past 2**63.
     """
     blocks = blocks_of(size)
+    if len(positions):  # before they are multiplied: int64 would wrap without a word
+        _check_positions(int(positions.min()), int(positions.max()) + 1, blocks)
     flat = runs(seed, purpose, positions * blocks, blocks)
     return _normal(flat.reshape(len(positions), blocks * WORDS), size)
 
@@ -102,19 +106,31 @@ def blocks_of(size: int) -> int:
     return -(-size // (2 * WORDS))
 
 
+def _check_positions(first: int, end: int, blocks: int) -> None:
+    if first < 0 or end < first or end * blocks > _LAST_SIGNED:
+        raise ValueError(
+            f"positions {first} to {end}, of {blocks} blocks each, lie outside the stream; they must be 0 or more, "
+            f"in this order, and at most 2**63 / {blocks}"
+        )
+
+
 def _normal(words: npt.NDArray[np.uint64], size: int) -> npt.NDArray[np.float32]:
     """Box and Muller's transform (1958) of each word's halves: a radius and an angle make two normal numbers.
 
     The radius is of a uniform number in (0, 1] in steps of 2**-32, so no number exceeds 6.7.
     """
-    halves = words.view(np.uint32).reshape(len(words), -1, 2)  # [low, high] of a word: machines are little-endian
-    uniform = (halves[:, :, 0].astype(np.float64) + 1.0) * 2.0**-32
-    radius = np.sqrt(-2.0 * np.log(uniform)).astype(np.float32)
-    angle = halves[:, :, 1].astype(np.float32) * np.float32(2.0 * np.pi * 2.0**-32)
-    pairs = np.empty((*radius.shape, 2), dtype=np.float32)
-    np.multiply(radius, np.cos(angle), out=pairs[:, :, 0])
-    np.multiply(radius, np.sin(angle), out=pairs[:, :, 1])
-    return pairs.reshape(len(words), -1)[:, :size]
+    flat = words.reshape(-1)
+    pairs = np.empty((len(flat), 2), dtype=np.float32)
+    for first in range(0, len(flat), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        halves = flat[part].view(np.uint32).reshape(-1, 2)  # [low, high] of a word: machines are little-endian
+        # In float64, whose numbers just below 1 are those of small radii; the root of it would take half of all time.
+        logarithm = np.log((halves[:, 0].astype(np.float64) + 1.0) * 2.0**-32)
+        radius = np.sqrt((-2.0 * logarithm).astype(np.float32))
+        angle = halves[:, 1].astype(np.float32) * np.float32(2.0 * np.pi * 2.0**-32)
+        np.multiply(radius, np.cos(angle), out=pairs[part, 0])
+        np.multiply(radius, np.sin(angle), out=pairs[part, 1])
+    return pairs.reshape(len(words), 2 * words.shape[1])[:, :size]
 
 
 def permutation(seed: int, purpose: str, size: int) -> npt.NDArray[np.int64]:

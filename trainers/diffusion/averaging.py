@@ -14,7 +14,8 @@ def decay(averaging: AveragingSpec, batch: int, position: int) -> float:
     """What the average keeps of itself in the step of ``batch`` samples that ends at ``position``, in [0, 1).
 
     0.5^(batch / half-life); the half-life grows as ``ramp_up`` x position until it is reached, so that the first
-    weights, which are random, are forgotten in good time.
+    weights, which are random, are forgotten in good time. EDM's code takes the position before the step, a batch less,
+    where its first half-life is 0 and the random weights go at once; here 2^-20 of them stay at a ``ramp_up`` of 0.05.
     """
     if averaging.decay is not None:
         return averaging.decay

@@ -140,6 +140,20 @@ class DiffusionSpec(TrialSpec):
         return f"{self.sampling.images} {self.evaluation.classified}"
 
     @model_validator(mode="after")
+    def _levels(self) -> DiffusionSpec:
+        own, other, others = (
+            ("edm", "ve", ("lowest", "highest"))
+            if self.parametrisation == "edm"
+            else ("ve", "edm", ("mean", "deviation", "data"))
+        )
+        for name in others:
+            if getattr(self.levels, name) != LevelsSpec.model_fields[name].default:
+                raise ValueError(
+                    f"levels.{name} is for parametrisation {other}; leave it out with {own}, where it does nothing"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _fits(self) -> DiffusionSpec:
         every, batch = self.evaluation.every_samples, self.batch.total
         if every is not None and every % batch:
