@@ -217,7 +217,8 @@ class ClassifierTrainer:
     def artifacts(self) -> Sequence[Artifact]:
         """``truth_probability``, and ``weights``, by which the network judges generated images."""
         standard = (tuple(self._mean.tolist()), tuple(self._deviation.tolist()))
-        about = weights.About(self.spec.model, self._shape, self.classes, *standard, self.spec.dataset)
+        of = (self.spec.dataset, self.spec.subset.model_dump())
+        about = weights.About(self.spec.model, self._shape, self.classes, *standard, *of)
         return (
             truth_probability(self._log_probabilities(), self._test_labels),
             weights.artifact(self._model, about),

@@ -6,6 +6,7 @@ The file's metadata has one key, so that the same network is the same bytes (saf
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class About:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     dataset: str
+    subset: Mapping[str, int | None]  # the part of it that was trained on, by field
 
 
 def artifact(model: nn.Module, about: About) -> Artifact:
@@ -54,7 +56,7 @@ def read(path: Path) -> tuple[nn.Module, About]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         model = catalogue.build(about.model, about.shape, about.classes, 0)
         model.load_state_dict(tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, SpecError) as error:
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError, SpecError) as error:
         raise SpecError(
             f"{path} holds no weights of a classifier ({error!r:.200}); a finished trial of the family classifier "
             "leaves such a file"
@@ -64,9 +66,13 @@ def read(path: Path) -> tuple[nn.Module, About]:
     return model.eval(), about
 
 
-def _about(found: Mapping[str, object]) -> About:
+def _about(found: object) -> About:
+    if not isinstance(found, Mapping):
+        raise TypeError(f"its description is {found!r:.50}, no mapping")
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     about = About(**fields)  # type: ignore[arg-type]
     if len(about.mean) != about.shape[0] or len(about.deviation) != about.shape[0]:
         raise ValueError("mean and deviation are not of the image's channels")
+    if not all(map(math.isfinite, (*about.mean, *about.deviation))) or min(about.deviation) <= 0:
+        raise ValueError(f"mean {about.mean} and deviation {about.deviation} scale no image")
     return about

@@ -62,20 +62,21 @@ class Judge:
 
     def verdicts(self, images: Pixels) -> Verdicts:
         """What the judge says of images [N, C, H, W], bytes or float32 in [0, 1]."""
-        logits: list[torch.Tensor] = []
-        features: list[torch.Tensor] = []
-        hook = self._last.register_forward_pre_hook(lambda _, given: features.append(given[0].detach()))
+        count = len(images)
+        log_p, features = np.empty((count, self._last.out_features)), np.empty((count, self._last.in_features))
+        seen: list[torch.Tensor] = []
+        hook = self._last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
         try:
             with torch.inference_mode(), repeatable(self._device):
-                for first in range(0, len(images), AT_ONCE):
-                    part = self._standard.applied(pixels(images[first : first + AT_ONCE]))
-                    logits.append(self._model(torch.from_numpy(part).to(self._device)))
+                for first in range(0, count, AT_ONCE):
+                    part = slice(first, first + AT_ONCE)
+                    given = self._standard.applied(pixels(images[part]))
+                    logits = self._model(torch.from_numpy(given).to(self._device))
+                    log_p[part] = log_probabilities(logits.cpu().numpy())
+                    features[part] = seen.pop().cpu().numpy()
         finally:
             hook.remove()
-        if not logits:
-            return Verdicts(np.empty((0, self._last.out_features)), np.empty((0, self._last.in_features)))
-        log_p = log_probabilities(torch.cat(logits).cpu().numpy())
-        return Verdicts(log_p, torch.cat(features).double().cpu().numpy())
+        return Verdicts(log_p, features)
 
 
 def needed(needs: Mapping[str, Mapping[str, Path]], role: str) -> Path:

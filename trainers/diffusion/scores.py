@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from trainers.datasets.images import Images
 from trainers.diffusion import artifact
-from trainers.diffusion.judge import Judge, Verdicts
+from trainers.diffusion.judge import Verdicts
+from trainers.diffusion.reference import JUDGE, SECOND_JUDGE, Real, Reference
 from trainers.metrics import consistency, frechet, neighbours
-from trainers.metrics.inception_features import extractor
 from trainers.protocol import Artifact
-
-#: Roles of the two judges.
-JUDGE, SECOND_JUDGE = "judge", "second_judge"
 
 Labels = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -43,15 +37,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances over the features of one network; None without images enough."""
+    """Of generated to training images over the features of one network; None without images enough."""
 
-    frechet: float | None
-    frechet_real: float | None
-    by_class: float | None
-    kernel: float | None
-
-
-NO_DISTANCES = Distances(None, None, None, None)
+    frechet: float | None = None
+    kernel: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,8 @@ class Scores:
     judged: Mapping[str, Judged]
     inverted: float | None
     over_judge: Distances
+    real_distance: float | None
+    by_class: float | None
     over_inception: Distances
     near: neighbours.Neighbours
 
@@ -81,8 +72,8 @@ class Scores:
             "judges_agree": self._agree(),
             "channel_inverted_consistency": self.inverted,
             "frechet_distance": self.over_judge.frechet,
-            "frechet_distance_real": self.over_judge.frechet_real,
-            "frechet_distance_by_class": self.over_judge.by_class,
+            "frechet_distance_real": self.real_distance,
+            "frechet_distance_by_class": self.by_class,
             "kernel_distance": self.over_judge.kernel,
             "fid": self.over_inception.frechet,
             "kid": self.over_inception.kernel,
@@ -125,54 +116,42 @@ class Scores:
 def measure(
     images: Bytes,
     requested: Labels,
-    data: Images,
-    judges: Mapping[str, Judge],
+    reference: Reference,
     channel: npt.NDArray[np.float64] | None,
     class_counts: Labels,
-    inception: Path | None,
-    device: torch.device,
 ) -> Scores:
     """Args:
     images: generated ones, [N, C, S, S].
     requested: the label that each was asked for, [N].
-    data: what the model was trained on; ``data.test_images`` are the real ones beside it.
-    judges: by role, ``judge`` and ``second_judge``.
+    reference: the real images, and who sees them.
     channel: the law's T, [n, n]; None where it has none.
     class_counts: training images of each class, [n].
-    inception: the file of Inception's weights; None for no FID.
     """
-    judged = {role: _judged(judge, images, requested, data) for role, judge in judges.items()}
-    inverted, over_judge = None, NO_DISTANCES
-    if JUDGE in judges:
+    data = reference.data
+    judged = {role: _judged(role, reference, images, requested) for role in reference.judges}
+    inverted, over_judge, real, by_class = None, Distances(), None, None
+    if JUDGE in judged:
         inverted = consistency.channel_inverted_consistency(judged[JUDGE].generated, channel, class_counts)
-        train, test = (judges[JUDGE].verdicts(part).features for part in (data.train_images, data.test_images))
-        over_judge = _distances(judged[JUDGE].drawn.features, requested, train, test, data)
-    over_inception = NO_DISTANCES
-    if inception is not None:
-        features_of = extractor(inception, device)
-        drawn, train, test = map(features_of, (images, data.train_images, data.test_images))
-        over_inception = _distances(drawn, requested, train, test, data)
-    near = neighbours.neighbours(images, data.test_images, data.train_images)
-    return Scores(images, requested, class_counts, judged, inverted, over_judge, over_inception, near)
+        features, train = judged[JUDGE].drawn.features, reference.by_judge
+        over_judge, real = _distances(features, train), reference.test_distance
+        by_class = frechet.by_class(features, requested, train.train, data.train_labels, data.classes)
+    over_inception = Distances()
+    if reference.inception is not None and reference.by_inception is not None:
+        over_inception = _distances(reference.inception(images), reference.by_inception)
+    drawn = neighbours.nearest(images[: neighbours.MOST_IMAGES], data.train_images, reference.device)
+    near = neighbours.compared(drawn, reference.test_neighbours)
+    return Scores(images, requested, class_counts, judged, inverted, over_judge, real, by_class, over_inception, near)
 
 
-def _judged(judge: Judge, images: Bytes, requested: Labels, data: Images) -> Judged:
-    drawn = judge.verdicts(images)
-    real = judge.verdicts(data.test_images).judged
+def _judged(role: str, reference: Reference, images: Bytes, requested: Labels) -> Judged:
+    data = reference.data
+    drawn = reference.judges[role].verdicts(images)
     return Judged(
         drawn,
         consistency.confusion(requested, drawn.judged, data.classes),
-        consistency.confusion(data.test_labels, real, data.classes),
+        consistency.confusion(data.test_labels, reference.judged[role], data.classes),
     )
 
 
-def _distances(
-    drawn: frechet.Features, requested: Labels, train: frechet.Features, test: frechet.Features, data: Images
-) -> Distances:
-    generated, trained, real = map(frechet.moments, (drawn, train, test))
-    return Distances(
-        frechet.frechet_distance(generated, trained) if generated and trained else None,
-        frechet.frechet_distance(real, trained) if real and trained else None,
-        frechet.by_class(drawn, requested, train, data.train_labels, data.classes),
-        frechet.kernel_distance(drawn, train),
-    )
+def _distances(drawn: frechet.Features, real: Real) -> Distances:
+    return Distances(frechet.distance(frechet.moments(drawn), real.moments), frechet.kernel_distance(drawn, real.train))

@@ -23,6 +23,7 @@ from trainers.diffusion.classification import label_losses
 from trainers.diffusion.generation import Generator, labels_of
 from trainers.diffusion.judge import Judge, needed
 from trainers.diffusion.parametrisation import losses, parametrisation
+from trainers.diffusion.reference import Reference
 from trainers.diffusion.schedule import learning_rate
 from trainers.diffusion.scores import Scores, measure
 from trainers.diffusion.source import Source
@@ -52,15 +53,16 @@ class DiffusionTrainer:
         DataMissingError: Inception's weights are asked for and not there.
         """
         self.spec, self._device = spec, usable(device)
-        self._inception = inception.weights(spec)
+        features = inception.weights(spec)
         self._data = part(data, spec.subset)
         self.classes = self._data.classes
         shape = cast(tuple[int, int, int], self._data.train_images.shape[1:])
         self._shape = shape
         self._network = diffusion.network(spec.model, shape, self.classes, spec.dropout)
-        self._judges = {
+        judges = {
             role: Judge.read(needed(needs, role), shape, self.classes, self._device, role) for role in spec.needs
         }
+        self._reference = Reference(self._data, judges, features, self._device)
         self._corruption = corruption(spec.noise, self.classes, spec.seed, self._data.train_labels)
         self._channel = self._corruption.law.channel(spec.noise, self.classes)
         self._counts = np.bincount(self._data.train_labels, minlength=self.classes)
@@ -197,9 +199,7 @@ class DiffusionTrainer:
         if self._scores is None:
             images = self._images()
             requested = labels_of(0, len(images), self.classes)
-            self._scores = measure(
-                images, requested, self._data, self._judges, self._channel, self._counts, self._inception, self._device
-            )
+            self._scores = measure(images, requested, self._reference, self._channel, self._counts)
         return self._scores
 
     def _classified(self) -> npt.NDArray[np.int64]:

@@ -10,10 +10,6 @@ from trainers.metrics.inversion import LARGEST_CONDITION
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-#: The likelihood's gap to its maximum, nats an image, at which the inverted confusion is taken.
-TOLERANCE = 1e-7
-MOST_STEPS = 20_000
-
 
 def confusion(requested: Labels, judged: Labels, classes: int) -> Labels:
     """Counts of images by requested label and judged class, [n, n]."""
@@ -46,42 +42,19 @@ def mixture(channel: Matrix, class_counts: npt.NDArray[np.int64]) -> Matrix:
 def channel_inverted_consistency(
     counts: Labels, channel: Matrix | None, class_counts: npt.NDArray[np.int64]
 ) -> float | None:
-    """Mean over classes of D[y, y], D the inverted confusion (:func:`inverted`).
+    """Mean over classes y of D[y, y], D[y, k] the share of images of clean class y that the judge takes for k.
 
-    None without images, without a channel, and where the condition number of M exceeds that of inversions (100).
+    The shares of verdicts by given label are R = M D (:func:`mixture`), so D = M^-1 R. Linear in R, it has the right
+    mean at any number of images, and so it may exceed 1 by chance. The most likely D with rows in the simplex does not:
+    of 500 images in 10 classes at e = 0.5 it says 0.80, and of 10,000 in 100 classes 0.55, where 0.95 and 0.75 are
+    true, since what is cut off below 0 is taken from the diagonal.
+
+    None where a label has no image, without a channel, and where M's condition number exceeds that of inversions (100).
     """
-    if channel is None or not counts.sum() or (counts.sum(axis=1) == 0).any():
+    if channel is None or (counts.sum(axis=1) == 0).any():
         return None
     mixed = mixture(channel, class_counts)
-    if np.linalg.cond(mixed) > LARGEST_CONDITION:
+    if not np.linalg.cond(mixed) <= LARGEST_CONDITION:
         return None
-    return float(np.diagonal(inverted(counts, mixed)).mean())
-
-
-def inverted(counts: Labels, mixed: Matrix) -> Matrix:
-    """D[y, k], the share of images of clean class y that the judge takes for k: rows in the simplex, [n, n].
-
-    The most likely one: it maximises sum_gk N[g, k] ln (M D)[g, k] for counts N of given labels g. The function is
-    concave, so EM's steps (Dempster et al., 1977), D[y, k] <- D[y, k] sum_g N[g, k] M[g, y] / (M D)[g, k], normalised,
-    climb to its maximum. They end once the maximum is less than ``TOLERANCE`` nats an image away: with r[y, k] the
-    gradient, it exceeds the present value by at most sum_y (max_k r[y, k] - sum_k D[y, k] r[y, k]).
-
-    Args:
-        mixed: M of :func:`mixture`.
-    """
-    exact = np.linalg.solve(mixed, counts / counts.sum(axis=1, keepdims=True))
-    if exact.min() >= 0:  # then no other D fits the shares better, or as well: M is invertible
-        found: Matrix = exact / exact.sum(axis=1, keepdims=True)
-        return found
-    n, total = len(mixed), counts.sum()
-    d = np.clip(exact, 1e-3, None)
-    d /= d.sum(axis=1, keepdims=True)
-    for _ in range(MOST_STEPS):
-        gradient = mixed.T @ (counts / (mixed @ d).clip(np.finfo(float).tiny))
-        gap = (gradient.max(axis=1) - (d * gradient).sum(axis=1)).sum() / total
-        if gap <= TOLERANCE:
-            break
-        d = d * gradient
-        d /= d.sum(axis=1, keepdims=True)
-    assert d.shape == (n, n)
-    return d
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(np.diagonal(np.linalg.solve(mixed, shares)).mean())

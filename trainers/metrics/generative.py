@@ -19,7 +19,7 @@ def posterior(losses: Matrix, log_prior: npt.NDArray[np.float64]) -> Matrix:
     """
     if losses.ndim != 2 or log_prior.shape != losses.shape[1:]:
         raise ValueError(f"losses of shape {losses.shape} and a prior of {log_prior.shape}; [N, n] and [n] are due")
-    if not np.isfinite(losses).all() or not np.isfinite(log_prior).any():
+    if not np.isfinite(losses).all() or np.isnan(log_prior).any() or not np.isfinite(log_prior.max(initial=-np.inf)):
         raise ValueError("every loss must be finite, and at least one label must have a prior above 0")
     joint = log_prior - losses
     shifted = joint - joint.max(axis=1, keepdims=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from trainers.datasets.images import BRIGHTEST, Pixels, pixels
+from trainers.device import repeatable
 
 #: Images a forward pass; fixed, since the last bits of a product may depend on the batch.
 AT_ONCE = 50
@@ -31,12 +32,13 @@ def extractor(weights: Path, device: torch.device) -> Callable[[Pixels], npt.NDA
     def features(images: Pixels) -> npt.NDArray[np.float64]:
         found = [np.empty((0, 2048))]
         for first in range(0, len(images), AT_ONCE):
-            shades = pixels(images[first : first + AT_ONCE]) * BRIGHTEST
+            part = images[first : first + AT_ONCE]
+            shades = part.astype(np.float32) if part.dtype == np.uint8 else pixels(part) * BRIGHTEST
             colour = np.broadcast_to(shades, (len(shades), 3, *shades.shape[2:])) if shades.shape[1] == 1 else shades
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of Pillow's fromarray(mode=), clean-fid's call
                 large = np.stack([resize(image) for image in colour.transpose(0, 2, 3, 1)])
-            with torch.inference_mode():
+            with torch.inference_mode(), repeatable(device):
                 batch = torch.from_numpy(large.transpose(0, 3, 1, 2).copy()).to(device)
                 found.append(network(batch).double().cpu().numpy())
         return np.concatenate(found)
