@@ -72,12 +72,23 @@ def differences(one: Any, other: Any) -> list[str]:
     return found
 
 
+#: Leaves below one key of a state that are damaged in turn.
+TRIED = 12
+
+
 def damaged(state: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Copies of a state, each with one thing wrong, and what it is."""
+    """Copies of a state, each with one thing wrong, and what it is.
+
+    Of what lies below one key at most ``TRIED`` are damaged, evenly spaced: a network may have hundreds of tensors, and
+    each try compares the whole state.
+    """
     for key in state:
         yield f"no {key!r}", {name: value for name, value in state.items() if name != key}
         yield f"{key!r} replaced by None", {**state, key: None}
+    below: dict[str, list[tuple[str, Any]]] = {}
     for path, value in leaves(state):
+        below.setdefault(path.split("/")[1], []).append((path, value))
+    for path, value in (leaf for found in below.values() for leaf in found[:: -(-len(found) // TRIED)]):
         keys = path.split("/")[1:]
         if isinstance(value, torch.Tensor):
             wider = torch.zeros((*value.shape, 2), dtype=value.dtype)

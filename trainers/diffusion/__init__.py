@@ -93,10 +93,10 @@ def check(spec: TrialSpec) -> None:
     check_subset(own.subset, data.classes, data.train_size)
     diffusion.check(own.model, data.shape)
     size = own.subset.images or (None if own.subset.classes else data.train_size)
-    if own.reading == "paper" and size is not None and size < own.batch.total:
+    if own.reading == "paper" and size is not None and size < own.batch.size:
         raise SpecError(
             f"reading 'paper' drops the last part of a batch of each epoch, and of {size} training images a batch of "
-            f"{own.batch.total} leaves none: set reading to 'corrected', or a smaller batch.size"
+            f"{own.batch.size} leaves none: set reading to 'corrected', or a smaller batch.size"
         )
 
 

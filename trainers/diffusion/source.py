@@ -49,9 +49,12 @@ class Source:
     ) -> None:
         self._spec, self._data, self._corruption, self._way, self._device = spec, data, corruption, way, device
         self._size, batch = len(data.train_images), spec.batch.total
-        #: Samples an epoch: all, or whole batches alone as the original's loader has it.
-        self.epoch = self._size // batch * batch if spec.reading == "paper" else self._size
+        self._size = len(data.train_images)
+        #: Samples an epoch: all, or whole batches alone as the original's loader has it; batches of multiplier 1, so
+        #: that a larger one divides steps and leaves the order alone.
+        self.epoch = self._size // spec.batch.size * spec.batch.size if spec.reading == "paper" else self._size
         numbers = int(np.prod(data.train_images.shape[1:]))
+        batch = spec.batch.total
         self._block = max(1, AHEAD // (numbers * batch)) * batch
         self._held: Drawn | None = None
 
