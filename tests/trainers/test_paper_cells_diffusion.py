@@ -34,9 +34,9 @@ def cell(group: str, dataset: str) -> TrialSpec:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder with both CIFARs in the true format."""
     folder = tmp_path_factory.mktemp("data")
-    cifar.write_cifar10(folder)
+    cifar.write_cifar10(folder, train=200)  # a batch of the paper's at least
     cifar.write_cifar100(folder)
-    with cifar.registered(), pytest.MonkeyPatch.context() as patch:
+    with cifar.registered(cifar.ten(train=200)), pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield folder
 

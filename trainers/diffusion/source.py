@@ -78,8 +78,8 @@ class Source:
         examples = self.examples(first, count)
         given = self._corruption.targets(examples, first)
         wrong = given != self._corruption.truth[examples]
-        # A half step off the grid of 2**-53, so that no number is 0, whose level would be nothing.
-        chosen = uniforms(words(spec.seed, CHOICES, first, count)) + 2.0**-54
+        # A half step off the grid of 2**-53, and held below 1: the levels of 0 and of 1 would be nothing and infinite.
+        chosen = np.minimum(uniforms(words(spec.seed, CHOICES, first, count)) + 2.0**-54, 1 - 2.0**-53)
         images = pixels(self._data.train_images[examples]) * np.float32(2) - np.float32(1)
         if spec.flip:
             mirrored = chosen[:, 1] < 0.5

@@ -102,7 +102,7 @@ class EvaluationSpec(Fields):
 
     every_samples: Annotated[int, Field(gt=0, le=MAX_SAMPLES)] | None = None
     classified: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    levels: Annotated[int, Field(ge=1, le=10_000)] = 16
+    levels: Annotated[int, Field(ge=1, le=10_000)] = 64
     inception: bool = False
 
 

@@ -59,9 +59,7 @@ class DiffusionTrainer:
         shape = cast(tuple[int, int, int], self._data.train_images.shape[1:])
         self._shape = shape
         self._network = diffusion.network(spec.model, shape, self.classes, spec.dropout)
-        judges = {
-            role: Judge.read(needed(needs, role), shape, self.classes, self._device, role) for role in spec.needs
-        }
+        judges = {role: Judge.read(needed(needs, role), shape, self.classes, self._device, role) for role in spec.needs}
         self._reference = Reference(self._data, judges, features, self._device)
         self._corruption = corruption(spec.noise, self.classes, spec.seed, self._data.train_labels)
         self._channel = self._corruption.law.channel(spec.noise, self.classes)
