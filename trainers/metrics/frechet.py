@@ -16,8 +16,8 @@ from trainers.streams import torch_seed
 Features = npt.NDArray[np.float64]
 
 #: Added to the diagonals of covariances, as a share of their mean variance: features that never vary, or fewer images
-#: than features, leave a covariance singular, and its square root then fails or not by rounding alone. Of 50 images
-#: against 500 in 512 dimensions, the worst case, it costs 1e-5 of the distance (1e-6 would cost 1e-3).
+#: than features, leave a covariance singular, and its square root then fails or not by rounding alone. It costs up to
+#: 1e-5 of the distance (700 sets of rank 1 to 300 in 16 to 256 dimensions), where 1e-6 would cost 1e-3.
 RIDGE = 1e-10
 KERNEL_SEED = torch_seed(0, "kernel distance") % 2**32
 
@@ -44,6 +44,7 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     It grows as images get fewer, the same for every model: compare at equal numbers of images.
     """
     from cleanfid.fid import frechet_distance as of_moments
+    from scipy.linalg import LinAlgWarning
 
     scale = float(np.trace(one.covariance) + np.trace(other.covariance)) / (2 * len(one.mean))
     gap = float(np.square(one.mean - other.mean).sum())
@@ -55,6 +56,7 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     nowhere = np.zeros(len(one.mean))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy's sqrtm(disp=), which clean-fid calls
+        warnings.simplefilter("ignore", LinAlgWarning)  # of products near to singular: see RIDGE for what they cost
         spread = float(np.real(of_moments(nowhere, first, nowhere, second)))
     return gap + scale * max(0.0, spread)  # equal covariances give a rounding error below 0
 

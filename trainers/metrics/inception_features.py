@@ -26,7 +26,9 @@ def extractor(weights: Path, device: torch.device) -> Callable[[Pixels], npt.NDA
     from cleanfid.inception_torchscript import InceptionV3W
     from cleanfid.resize import build_resizer
 
-    network = InceptionV3W(str(weights.parent), download=False).to(device).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about TorchScript, which the file is
+        network = InceptionV3W(str(weights.parent), download=False).to(device).eval()
     resize = build_resizer("clean")
 
     def features(images: Pixels) -> npt.NDArray[np.float64]:
