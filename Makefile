@@ -42,6 +42,7 @@ contracts: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/lm_step.py
+	@$(BIN)/python benchmarks/diffusion_step.py
 
 clean:
 	@rm -rf .venv .setup results
