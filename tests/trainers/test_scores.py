@@ -19,6 +19,8 @@ from trainers.diffusion import artifact
 from trainers.diffusion.judge import Judge
 from trainers.diffusion.reference import Reference
 from trainers.diffusion.scores import Scores, measure
+from trainers.diffusion.spec import DiffusionSpec
+from trainers.errors import SpecError
 from trainers.protocol import Artifact
 
 CPU = torch.device("cpu")
@@ -152,6 +154,16 @@ def test_colour_pngs_round_trip() -> None:
     np.testing.assert_array_equal(np.asarray(decoded).transpose(2, 0, 1), image)
     with pytest.raises(ValueError, match="2 channels"):
         artifact.png(image[:2])
+
+
+def test_images_that_no_png_holds_are_refused_before_they_are_trained_on() -> None:
+    spec = DiffusionSpec.model_validate(
+        {"family": "diffusion", "model": "unet_tiny", "dataset": "digits", "budget": {"samples": 64}}
+    )
+    with pytest.raises(SpecError, match="2 channels, and generated ones are kept as PNGs of 1 or 3"):
+        diffusion.build(spec, pictures("uint8", channels=2, side=8))
+    artifact.check_channels((1, 8, 8))
+    artifact.check_channels((3, 8, 8))
 
 
 def test_confusion_has_every_pair_of_classes(judges: dict[str, Judge]) -> None:

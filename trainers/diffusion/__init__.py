@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from trainers import registry
 from trainers.datasets.subset import check as check_subset
 from trainers.diffusion import inception, roles
+from trainers.diffusion.artifact import check_channels
 from trainers.diffusion.spec import DiffusionSpec
 from trainers.errors import SpecError
 from trainers.models import diffusion
@@ -92,6 +93,7 @@ def check(spec: TrialSpec) -> None:
         return
     check_subset(own.subset, data.classes, data.train_size)
     diffusion.check(own.model, data.shape)
+    check_channels(data.shape)
     size = own.subset.images or (None if own.subset.classes else data.train_size)
     if own.reading == "paper" and size is not None and size < own.batch.size:
         raise SpecError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainers.errors import SpecError
 from trainers.protocol import Artifact
 
 SAMPLES, CONFUSION = "samples", "confusion"
@@ -17,6 +18,22 @@ SAMPLES, CONFUSION = "samples", "confusion"
 COUNTS_KEY = b"noisegrid.class_counts"
 
 Labels = npt.NDArray[np.int64]
+
+#: Channels that a PNG and Inception take: grey and colour.
+CHANNELS = (1, 3)
+
+
+def check_channels(shape: tuple[int, ...]) -> None:
+    """Before anything is trained, since generated images are kept at the end.
+
+    Raises:
+        SpecError: images of ``shape`` (channels x height x width) cannot be kept as PNGs.
+    """
+    if shape[0] not in CHANNELS:
+        raise SpecError(
+            f"the data's images have {shape[0]} channels, and generated ones are kept as PNGs of 1 or 3; choose a data "
+            "set of grey or colour images"
+        )
 
 
 def png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -27,7 +44,7 @@ def png(image: npt.NDArray[np.uint8]) -> bytes:
     """
     from PIL import Image
 
-    if image.shape[0] not in (1, 3):
+    if image.shape[0] not in CHANNELS:
         raise ValueError(f"an image of {image.shape[0]} channels cannot be a PNG; 1 or 3 are allowed")
     pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     buffer = io.BytesIO()

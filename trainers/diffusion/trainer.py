@@ -19,6 +19,7 @@ from trainers.datasets.images import pixels
 from trainers.datasets.subset import part
 from trainers.device import repeatable, usable
 from trainers.diffusion import averaging, inception, weights
+from trainers.diffusion.artifact import check_channels
 from trainers.diffusion.classification import label_losses
 from trainers.diffusion.generation import Generator, labels_of
 from trainers.diffusion.judge import Judge, needed
@@ -57,6 +58,7 @@ class DiffusionTrainer:
         self._data = part(data, spec.subset)
         self.classes = self._data.classes
         shape = cast(tuple[int, int, int], self._data.train_images.shape[1:])
+        check_channels(shape)
         self._shape = shape
         self._network = diffusion.network(spec.model, shape, self.classes, spec.dropout)
         judges = {role: Judge.read(needed(needs, role), shape, self.classes, self._device, role) for role in spec.needs}
