@@ -118,6 +118,12 @@ def test_micro_batches_change_rounding_alone() -> None:
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 5e-5
 
 
+def test_a_compiled_network_has_the_same_parameters_and_state() -> None:
+    plain, compiled = built(spec()), built(spec(), compile=True)
+    assert compiled.parameters == plain.parameters
+    assert differences(compiled.state_dict(), plain.state_dict()) == []  # compiled as it first runs, not before
+
+
 def test_without_labels_the_model_is_unconditional() -> None:
     """The label-free limit: withheld throughout, labels change nothing, whatever their noise."""
     trainers = [built(spec(label_dropout=1.0, noise__ratio=Fraction(ratio), budget__rule="fixed")) for ratio in (0, 1)]

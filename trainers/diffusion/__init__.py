@@ -52,6 +52,7 @@ def build(
     needs: Mapping[str, Mapping[str, Path]] | None = None,
     *,
     micro_batch: int | None = None,
+    compile: bool = False,
 ) -> Trainer:
     """A trainer on ``cpu`` or ``cuda``.
 
@@ -59,6 +60,7 @@ def build(
         needs: role -> artifact role -> file; ``judge`` and ``second_judge`` leave ``weights``.
         micro_batch: images a forward pass in training; a whole batch where None. The step's gradient is the same but
             for rounding.
+        compile: train through ``torch.compile``, a tenth faster on a CPU once that is done; other last bits.
 
     Raises:
         SpecError: the specification is of another family, or does not fit the data, the device or what it needs.
@@ -68,7 +70,7 @@ def build(
 
     if not isinstance(spec, DiffusionSpec):
         raise SpecError(f"a diffusion model is built from a DiffusionSpec; this is a {type(spec).__name__}")
-    return DiffusionTrainer(spec, data, device, needs or {}, micro_batch)
+    return DiffusionTrainer(spec, data, device, needs or {}, micro_batch, compile)
 
 
 def count_parameters(spec: TrialSpec) -> int:
@@ -121,7 +123,7 @@ FAMILY = Family(
     metrics=METRICS,
     check=check,
     check_need=check_need,
-    options=frozenset({"micro_batch"}),
+    options=frozenset({"micro_batch", "compile"}),
     materials=frozenset({"frequencies"}),
     absent=inception.absent,
 )

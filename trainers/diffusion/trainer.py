@@ -48,7 +48,9 @@ Needs = Mapping[str, Mapping[str, Path]]
 class DiffusionTrainer:
     """One diffusion model in training; see ``Trainer`` and ``Drawing`` in :mod:`trainers.protocol`."""
 
-    def __init__(self, spec: DiffusionSpec, data: Images, device: str, needs: Needs, micro: int | None) -> None:
+    def __init__(
+        self, spec: DiffusionSpec, data: Images, device: str, needs: Needs, micro: int | None, compiled: bool
+    ) -> None:
         """Raises:
         SpecError: the device cannot be used, or model, noise, data and judges do not fit each other.
         DataMissingError: Inception's weights are asked for and not there.
@@ -69,6 +71,8 @@ class DiffusionTrainer:
         self._way = parametrisation(spec)
         self._model = diffusion.build(self._network, spec.seed).to(self._device).train()
         self._averaged = diffusion.build(self._network, spec.seed).to(self._device).eval().requires_grad_(False)
+        if compiled:
+            self._model.compile(dynamic=False)  # with sizes as symbols torch 2.14's compiler fails on convolutions
         self._moving = list(self._model.parameters())
         self._average = list(self._averaged.parameters())
         self._micro = min(micro or spec.batch.total, spec.batch.total)
