@@ -80,9 +80,7 @@ def _train(
     plan = make_plan(load(space, where, set_), find(location), root)
     absent = plan.missing_data()
     if absent:
-        raise BadInputError(
-            "\n".join(f"data set {name!r} is not on this machine: {how}" for name, how in absent.items())
-        )
+        raise BadInputError("\n".join(f"{name!r} is not on this machine: {how}" for name, how in absent.items()))
     entries = plan.to_run(stale=stale, failed=failed)
     again = _Again(space, location, {"--address": address, "--data": data, "--cpus": cpus, "--gpus": gpus}, where, set_)
     if not entries:

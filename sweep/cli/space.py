@@ -99,7 +99,7 @@ def _conclude(plan: Plan, store: Store | None, rates: Mapping[Kind, float]) -> N
         )
         say(f"cost of a run: {said}")
     for name, how in plan.missing_data().items():
-        say(f"data set {name!r} is not on this machine: {how}")
+        say(f"{name!r} is not on this machine: {how}")
     if store is not None and plan.counts["stale"]:
         changed = what_changed(plan, store)
         reasons = sorted({reason for reasons in changed.values() for reason in reasons})
