@@ -52,7 +52,7 @@ def test_planning_imports_no_torch() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.splitlines()[-1] == "0 []"
-    assert "78 trials" in done.stderr
+    assert "87 trials" in done.stderr
 
 
 def test_plan_as_json(sweep: Command, grid: Path) -> None:
