@@ -50,7 +50,11 @@ def altered(path: Path, **changes: Any) -> Path:
         {"shape": []},
         {"shape": [1, 8, 8]},
         {"shape": "1x9x9"},
+        {"shape": [1, 0, 9]},
         {"classes": 4},
+        {"classes": 3.0},
+        {"dataset": None},
+        {"subset": "all"},
         {"mean": [0.1, 0.2]},
         {"mean": [float("nan")]},
         {"mean": None},
@@ -75,6 +79,15 @@ def test_other_files_are_refused(metadata: dict[str, str] | None, tmp_path: Path
         weights.read(path)
     with pytest.raises(SpecError, match="holds no weights of a classifier"):
         weights.read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16])
+def test_tensors_of_other_kinds_are_refused(kind: torch.dtype, tmp_path: Path) -> None:
+    path = weights_in(tmp_path, trained(pictures()))
+    network, about = weights.read(path)
+    path.write_bytes(weights.artifact(network.to(kind), about).content)
+    with pytest.raises(SpecError, match="of other kinds"):
+        weights.read(path)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -51,6 +51,26 @@ def test_full_and_singular_covariances(counts: tuple[int, int], scale: float) ->
     assert frechet.frechet_distance(other, one) == pytest.approx(found, rel=1e-6)
 
 
+@pytest.mark.parametrize("overlap", [0.0, *(10.0**-power for power in range(9)), 3e-5])
+def test_sets_that_hardly_overlap(overlap: float) -> None:
+    """Of covariances uu' and vv' the root's trace is |u'v|; SciPy's root is not real at an overlap of 3e-5."""
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
+    u, v = turn[0], overlap * turn[0] + (1 - overlap) * turn[1]
+    one, other = (Moments(np.zeros(64), np.outer(w, w), 2) for w in (u, v))
+    due = 1 + v @ v - 2 * abs(u @ v)
+    assert frechet.frechet_distance(one, other) == pytest.approx(due, abs=3e-5)
+    assert frechet.frechet_distance(other, one) == pytest.approx(due, abs=3e-5)
+
+
+def test_sets_of_one_image_over_and_over() -> None:
+    """Their covariances are rounding, in whatever direction."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        first, second = rng.normal(size=(2, 16))
+        found = frechet.frechet_distance(of(np.tile(first, (17, 1))), of(np.tile(second, (23, 1))))
+        assert found == pytest.approx(np.square(first - second).sum(), rel=1e-9)
+
+
 @pytest.mark.parametrize("count", [2, 10, 200])
 def test_equal_sets_are_no_distance_apart(count: int) -> None:
     one = of(features(0, count, 30))

@@ -10,8 +10,10 @@ import torch
 from fixtures.judges import pictures, trained, weights_in
 from torch import nn
 
+from trainers.classifier import trainer as classifier_trainer
 from trainers.classifier import weights
 from trainers.datasets.images import pixels
+from trainers.diffusion import judge as judge_module
 from trainers.diffusion.judge import Judge, needed
 from trainers.errors import SpecError
 from trainers.metrics import predictions
@@ -59,6 +61,11 @@ def test_many_images_are_seen_in_parts(tmp_path: Path, monkeypatch: pytest.Monke
     cut = judge.verdicts(images)
     np.testing.assert_allclose(cut.log_p, whole.log_p, atol=1e-6)
     np.testing.assert_allclose(cut.features, whole.features, atol=1e-6)
+
+
+def test_as_many_are_seen_at_once_as_by_a_classifier_in_its_test() -> None:
+    """Another number might move the last bits of a verdict, and with them the accuracy."""
+    assert judge_module.AT_ONCE == classifier_trainer.TEST_BATCH
 
 
 def test_no_images_have_no_verdicts(tmp_path: Path) -> None:

@@ -54,8 +54,7 @@ def read(path: Path) -> tuple[nn.Module, About]:
         with safe_open(path, framework="pt") as file:
             about = _about(json.loads((file.metadata() or {})[KEY]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        model = catalogue.build(about.model, about.shape, about.classes, 0)
-        model.load_state_dict(tensors)
+        model = _network(about, tensors)
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError, SpecError) as error:
         raise SpecError(
             f"{path} holds no weights of a classifier ({error!r:.200}); a finished trial of the family classifier "
@@ -66,11 +65,23 @@ def read(path: Path) -> tuple[nn.Module, About]:
     return model.eval(), about
 
 
+def _network(about: About, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    model = catalogue.build(about.model, about.shape, about.classes, 0)
+    if any(tensor.dtype != tensors[name].dtype for name, tensor in model.state_dict().items()):
+        raise TypeError("its tensors are of other kinds than the model's")  # torch would cast them
+    model.load_state_dict(tensors)
+    return model
+
+
 def _about(found: object) -> About:
     if not isinstance(found, Mapping):
         raise TypeError(f"its description is {found!r:.50}, no mapping")
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     about = About(**fields)  # type: ignore[arg-type]
+    if len(about.shape) != 3 or any(type(size) is not int or size < 1 for size in (*about.shape, about.classes)):
+        raise ValueError(f"images of {about.shape} in {about.classes} classes are none")
+    if not isinstance(about.dataset, str) or not isinstance(about.subset, Mapping):
+        raise TypeError(f"{about.dataset!r:.50} and {about.subset!r:.50} name no data")
     if len(about.mean) != about.shape[0] or len(about.deviation) != about.shape[0]:
         raise ValueError("mean and deviation are not of the image's channels")
     if not all(map(math.isfinite, (*about.mean, *about.deviation))) or min(about.deviation) <= 0:

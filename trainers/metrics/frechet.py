@@ -57,8 +57,18 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy's sqrtm(disp=), which clean-fid calls
         warnings.simplefilter("ignore", LinAlgWarning)  # of products near to singular: see RIDGE for what they cost
-        spread = float(np.real(of_moments(nowhere, first, nowhere, second)))
+        try:
+            spread = float(np.real(of_moments(nowhere, first, nowhere, second)))
+        except ValueError:  # the root that SciPy finds is not real, as of few images whose features hardly overlap
+            spread = float(np.trace(first) + np.trace(second)) - 2 * _trace_of_root(first, second)
     return gap + scale * max(0.0, spread)  # equal covariances give a rounding error below 0
+
+
+def _trace_of_root(first: Features, second: Features) -> float:
+    """tr (C1 C2)^1/2 of covariances [d, d] as that of (C1^1/2 C2 C1^1/2)^1/2, equal and of a symmetric matrix."""
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    return float(np.sqrt(np.linalg.eigvalsh(root @ second @ root).clip(0)).sum())
 
 
 def distance(one: Moments | None, other: Moments | None) -> float | None:
