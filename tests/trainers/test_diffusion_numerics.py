@@ -229,6 +229,27 @@ def test_a_model_whose_labels_are_withheld_learns_nothing_of_them(dropout: float
 
 
 @pytest.mark.parametrize("name", sorted(WAYS))
+@pytest.mark.parametrize("word", [0, 2**64 - 1])
+def test_the_ends_of_the_words_make_levels_and_withhold_labels(
+    name: str, word: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No seed that a test could search for draws these: a uniform number of 0 or 1 would be level 0 or infinite."""
+
+    def ends(seed: int, purpose: str, start: int, count: int) -> np.ndarray:
+        return np.full((count, streams.WORDS), word, dtype=np.uint64)
+
+    monkeypatch.setattr("trainers.diffusion.source.words", ends)
+    of, data, way = spec(parametrisation=name, label_dropout=1.0), digits.CARRIED.load(), WAYS[name]
+    wrong = corruption(of.noise, data.classes, of.seed, data.train_labels)
+    block = Source(of, data, wrong, way, torch.device("cpu")).block(0)
+    assert not block.labels.any()
+    around = way.coefficients(block.sigma)
+    for part in (block.sigma, around.noise, around.input, way.weight(block.sigma)):
+        assert torch.isfinite(part).all()
+    assert (block.sigma > 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(WAYS))
 def test_a_loss_by_hand(name: str) -> None:
     """A mean over pixels, weighted; a number an image, whatever its neighbours in the batch."""
     way, model = WAYS[name], Recorded()
