@@ -22,7 +22,7 @@ from trainers.diffusion.generation import Generator, labels_of
 from trainers.diffusion.schedule import learning_rate
 from trainers.diffusion.spec import DRAWN_AT_ONCE, DiffusionSpec, SamplingSpec
 from trainers.diffusion.trainer import DiffusionTrainer
-from trainers.errors import DataMissingError, SpecError
+from trainers.errors import DataMissingError, DivergedError, SpecError
 from trainers.models import diffusion as networks
 from trainers.protocol import Drawing
 
@@ -72,6 +72,14 @@ def test_any_images_are_the_same_whichever_others_are_drawn(churn: float) -> Non
     assert len({image.numpy().tobytes() for image in everything}) == 230
     with pytest.raises(ValueError, match="there are 230"):
         source.images(0, 231)
+
+
+def test_images_that_are_not_finite_are_told_not_painted_black() -> None:
+    source = generator(4)
+    with torch.no_grad():
+        next(iter(source.model.parameters())).fill_(float("nan"))
+    with pytest.raises(DivergedError, match="images 0 to 3 are not finite"):
+        source.images(0, 4)
 
 
 def test_another_seed_draws_other_images_of_the_same_labels() -> None:

@@ -14,6 +14,7 @@ from trainers.device import repeatable
 from trainers.diffusion.parametrisation import Parametrisation, guided
 from trainers.diffusion.samplers import Churn, heun, levels_of, stochastic_heun
 from trainers.diffusion.spec import DRAWN_AT_ONCE, SamplingSpec
+from trainers.errors import DivergedError
 from trainers.streams import normals_at
 
 #: Purposes of the streams: the noise an image begins with, by its number, and that of later steps.
@@ -45,6 +46,7 @@ class Generator:
 
         Raises:
             ValueError: there are no such images.
+            DivergedError: what the model draws is not finite.
         """
         if not 0 <= first <= last <= self.sampling.images:
             raise ValueError(f"images {first} to {last - 1} are asked for, and there are {self.sampling.images}")
@@ -76,7 +78,12 @@ class Generator:
                 x = stochastic_heun(denoise, x, sigmas, churn, lambda i: self._normals(CHURN, numbers * steps + i))
             else:
                 x = heun(denoise, x, sigmas)
-            shades = ((x.clamp(-1, 1) + 1) * 127.5).round().nan_to_num(0).to(torch.uint8).cpu()
+            if not bool(torch.isfinite(x).all()):
+                raise DivergedError(
+                    f"images {first} to {last - 1} are not finite: the weights are not, or sampling.lowest "
+                    f"({sampling.lowest:g}) is too small for float32; lower optimiser.learning_rate, or raise it"
+                )
+            shades = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
         return shades.clone()  # inference mode's own tensors cannot be changed or trained with
 
     def _normals(self, purpose: str, positions: npt.NDArray[np.int64]) -> torch.Tensor:
