@@ -28,6 +28,8 @@ CLEAN = np.eye(3)
 BYTES, FLOATS = pictures("uint8"), pictures()
 COUNTS = np.array([20, 20, 20])
 REQUESTED = np.arange(30, dtype=np.int64) % 3
+#: Labels of which the first nine are not what the images show.
+MIXED = np.where(np.arange(30) < 9, (REQUESTED + 1) % 3, REQUESTED)
 NO_LABELS = np.empty(0, dtype=np.int64)
 
 
@@ -84,6 +86,7 @@ def test_images_in_wrong_columns(judges: dict[str, Judge]) -> None:
     channel = 0.7 * np.eye(3) + 0.3 * np.roll(np.eye(3), -1, axis=1)
     right, wrong = scored(judges).metrics(), scored(judges, images, channel=channel).metrics()  # type: ignore[arg-type]
     assert wrong["consistency"] == pytest.approx(0.7, abs=0.07)
+    assert wrong["consistency_relative"] == wrong["consistency"] / wrong["judge_accuracy"]  # type: ignore[operator]
     assert wrong["channel_inverted_consistency"] == pytest.approx(wrong["judge_accuracy"], abs=0.1)
     assert wrong["frechet_distance"] == pytest.approx(right["frechet_distance"], rel=0.1)
     assert wrong["frechet_distance_by_class"] is not None
@@ -95,6 +98,14 @@ def test_copies_of_training_images_are_memorised(judges: dict[str, Judge]) -> No
     found = scored({}, BYTES.train_images[:30]).metrics()  # type: ignore[arg-type]
     assert found["memorised_share"] == 1
     assert found["neighbour_distance"] == pytest.approx(0, abs=0.5 / 255)
+
+
+def test_the_first_images_are_held_against_the_training_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainers.metrics.neighbours.MOST_IMAGES", 4)
+    found, few = scored({}).metrics(), scored({}, BYTES.test_images[:4], REQUESTED[:4]).metrics()  # type: ignore[arg-type]
+    assert found == few
+    monkeypatch.undo()
+    assert scored({}).metrics()["neighbour_distance"] != found["neighbour_distance"]
 
 
 def test_without_judges_what_takes_one_is_null() -> None:
@@ -122,7 +133,7 @@ def test_no_images(judges: dict[str, Judge]) -> None:
 
 
 def test_samples_are_the_images_with_their_verdicts(judges: dict[str, Judge]) -> None:
-    found = scored(judges)
+    found = scored(judges, requested=MIXED)
     left = table(found, "samples")
     assert [(field.name, str(field.type)) for field in left.schema] == [
         ("index", "int64"),
@@ -133,15 +144,16 @@ def test_samples_are_the_images_with_their_verdicts(judges: dict[str, Judge]) ->
         ("second_judged", "int32"),
     ]
     assert left["index"].to_pylist() == list(range(30))
-    assert left["label"].to_pylist() == REQUESTED.tolist()
+    assert left["label"].to_pylist() == MIXED.tolist()
     for encoded, image in zip(left["png"].to_pylist(), BYTES.test_images, strict=True):
         decoded = Image.open(io.BytesIO(encoded))
         assert decoded.mode == "L"
         np.testing.assert_array_equal(np.asarray(decoded), image[0])
     verdicts = judges["judge"].verdicts(BYTES.test_images)
     assert left["judged"].to_pylist() == verdicts.judged.tolist()
-    due = np.exp(verdicts.log_p[np.arange(30), REQUESTED]).astype(np.float32)
+    due = np.exp(verdicts.log_p[np.arange(30), MIXED]).astype(np.float32)
     np.testing.assert_array_equal(left["judged_p"].to_numpy(), due)
+    assert due[:9].max() < 0.5 < due[9:].mean()  # of the label, not of the verdict
     assert left["second_judged"].to_pylist() == judges["second_judge"].verdicts(BYTES.test_images).judged.tolist()
 
 
@@ -167,7 +179,7 @@ def test_images_that_no_png_holds_are_refused_before_they_are_trained_on() -> No
 
 
 def test_confusion_has_every_pair_of_classes(judges: dict[str, Judge]) -> None:
-    found = scored(judges)
+    found = scored(judges, requested=MIXED)
     left = table(found, "confusion")
     assert [(field.name, str(field.type)) for field in left.schema] == [
         ("images", "string"),
@@ -179,7 +191,7 @@ def test_confusion_has_every_pair_of_classes(judges: dict[str, Judge]) -> None:
     assert json.loads(left.schema.metadata[b"noisegrid.class_counts"]) == [20, 20, 20]
     rows = left.to_pylist()
     assert len(rows) == 2 * 2 * 9
-    for images, labels in (("generated", REQUESTED), ("real", FLOATS.test_labels)):
+    for images, labels in (("generated", MIXED), ("real", FLOATS.test_labels)):
         for role in judges:
             shown = BYTES.test_images if images == "generated" else FLOATS.test_images
             pairs = list(zip(labels.tolist(), judges[role].verdicts(shown).judged.tolist(), strict=True))
