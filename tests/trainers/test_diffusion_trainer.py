@@ -126,6 +126,19 @@ def test_micro_batches_change_rounding_alone() -> None:
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 5e-5
 
 
+@pytest.mark.parametrize("micro", [0, -1, True])
+def test_a_micro_batch_of_no_images_is_refused(micro: int) -> None:
+    with pytest.raises(SpecError, match="micro_batch"):
+        built(spec(), micro_batch=micro)
+
+
+def test_an_epoch_without_a_batch_is_refused_where_only_the_data_tells() -> None:
+    of = spec(reading="paper", batch__size=512, subset__classes=2)
+    FAMILY.check(of)  # type: ignore[misc]
+    with pytest.raises(SpecError, match="leaves none"):
+        built(of)
+
+
 def test_a_compiled_network_has_the_same_parameters_and_state() -> None:
     plain, compiled = built(spec()), built(spec(), compile=True)
     assert compiled.parameters == plain.parameters

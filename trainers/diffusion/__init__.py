@@ -10,6 +10,7 @@ from trainers import registry
 from trainers.datasets.subset import check as check_subset
 from trainers.diffusion import inception, roles
 from trainers.diffusion.artifact import check_channels
+from trainers.diffusion.schedule import check_epoch
 from trainers.diffusion.spec import DiffusionSpec
 from trainers.errors import SpecError
 from trainers.models import diffusion
@@ -97,11 +98,8 @@ def check(spec: TrialSpec) -> None:
     diffusion.check(own.model, data.shape)
     check_channels(data.shape)
     size = own.subset.images or (None if own.subset.classes else data.train_size)
-    if own.reading == "paper" and size is not None and size < own.batch.size:
-        raise SpecError(
-            f"reading 'paper' drops the last part of a batch of each epoch, and of {size} training images a batch of "
-            f"{own.batch.size} leaves none: set reading to 'corrected', or a smaller batch.size"
-        )
+    if size is not None:  # of some classes alone the run will tell
+        check_epoch(own, size)
 
 
 def check_need(spec: TrialSpec, role: str, other: TrialSpec) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from trainers.datasets.images import pixels
 from trainers.diffusion.parametrisation import Parametrisation
+from trainers.diffusion.schedule import check_epoch
 from trainers.diffusion.spec import DiffusionSpec
 from trainers.noise.corruption import Corruption
 from trainers.streams import normals, order, uniforms, words
@@ -42,14 +43,18 @@ class Drawn:
 
 
 class Source:
-    """Reads the stream by position. Blocks begin at places that do not depend on how training is cut."""
+    """Reads the stream by position. Blocks begin at places that do not depend on how training is cut.
+
+    Raises:
+        SpecError: no epoch of the reading ``paper`` has a whole batch.
+    """
 
     def __init__(
         self, spec: DiffusionSpec, data: Images, corruption: Corruption, way: Parametrisation, device: torch.device
     ) -> None:
         self._spec, self._data, self._corruption, self._way, self._device = spec, data, corruption, way, device
-        self._size, batch = len(data.train_images), spec.batch.total
         self._size = len(data.train_images)
+        check_epoch(spec, self._size)
         #: Samples an epoch: all, or whole batches alone as the original's loader has it; batches of multiplier 1, so
         #: that a larger one divides steps and leaves the order alone.
         self.epoch = self._size // spec.batch.size * spec.batch.size if spec.reading == "paper" else self._size

@@ -30,7 +30,7 @@ from trainers.diffusion.scores import Scores, measure
 from trainers.diffusion.source import Source
 from trainers.diffusion.spec import DiffusionSpec
 from trainers.diffusion.state import FORMAT, check
-from trainers.errors import DivergedError
+from trainers.errors import DivergedError, SpecError
 from trainers.metrics import generative, inversion, predictions
 from trainers.models import diffusion
 from trainers.models.catalogue import trainable
@@ -75,6 +75,8 @@ class DiffusionTrainer:
             self._model.compile(dynamic=False)  # with sizes as symbols torch 2.14's compiler fails on convolutions
         self._moving = list(self._model.parameters())
         self._average = list(self._averaged.parameters())
+        if micro is not None and (isinstance(micro, bool) or micro < 1):
+            raise SpecError(f"micro_batch is {micro!r}; a number of images, 1 or more, is allowed")
         self._micro = min(micro or spec.batch.total, spec.batch.total)
         self._source = Source(spec, self._data, self._corruption, self._way, self._device)
         of = spec.optimiser
