@@ -12,6 +12,7 @@ from torch import nn
 
 from trainers.classifier import trainer as classifier_trainer
 from trainers.classifier import weights
+from trainers.classifier.standard import Standard
 from trainers.datasets.images import pixels
 from trainers.diffusion import judge as judge_module
 from trainers.diffusion.judge import Judge, needed
@@ -66,6 +67,14 @@ def test_many_images_are_seen_in_parts(tmp_path: Path, monkeypatch: pytest.Monke
 def test_as_many_are_seen_at_once_as_by_a_classifier_in_its_test() -> None:
     """Another number might move the last bits of a verdict, and with them the accuracy."""
     assert judge_module.AT_ONCE == classifier_trainer.TEST_BATCH
+
+
+def test_nothing_is_left_on_the_network(tmp_path: Path) -> None:
+    """A hook a call would keep what it saw of every image judged."""
+    network = weights.read(weights_in(tmp_path, trained(pictures())))[0]
+    found = Judge(network, Standard(np.zeros(1), np.ones(1)), CPU)
+    found.verdicts(pictures().test_images)
+    assert not any(module._forward_pre_hooks for module in network.modules())
 
 
 def test_no_images_have_no_verdicts(tmp_path: Path) -> None:
