@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -53,6 +54,14 @@ def repeatable(device: torch.device, *, attention: bool = False) -> Iterator[Non
     finally:
         deterministic.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raises:
+    SpecError: there is no C++ compiler, which ``torch.compile`` needs on a CPU.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
+        raise SpecError("compile is true, and this machine has no C++ compiler; install g++, or leave compile out")
 
 
 def check_precision(precision: str, device: torch.device) -> None:

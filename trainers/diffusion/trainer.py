@@ -17,7 +17,7 @@ import torch
 from trainers.classifier.artifact import truth_probability
 from trainers.datasets.images import pixels
 from trainers.datasets.subset import part
-from trainers.device import repeatable, usable
+from trainers.device import check_compiler, repeatable, usable
 from trainers.diffusion import averaging, inception, weights
 from trainers.diffusion.artifact import check_channels
 from trainers.diffusion.classification import label_losses
@@ -72,6 +72,7 @@ class DiffusionTrainer:
         self._model = diffusion.build(self._network, spec.seed).to(self._device).train()
         self._averaged = diffusion.build(self._network, spec.seed).to(self._device).eval().requires_grad_(False)
         if compiled:
+            check_compiler(self._device)
             self._model.compile(dynamic=False)  # with sizes as symbols torch 2.14's compiler fails on convolutions
         self._moving = list(self._model.parameters())
         self._average = list(self._averaged.parameters())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import nn
 
-from trainers.device import autocast
+from trainers.device import autocast, check_compiler
 from trainers.errors import SpecError
 from trainers.language import head
 from trainers.language.spec import OptimiserSpec
@@ -50,8 +49,8 @@ def summed_loss(model: nn.Module, precision: str, device: torch.device, compiled
     Raises:
         SpecError: it is to be compiled, and there is no compiler.
     """
-    if compiled and device.type == "cpu" and not compiler():
-        raise SpecError("compile is true, and this machine has no C++ compiler; install g++, or leave compile out")
+    if compiled:
+        check_compiler(device)
     network = cast(LanguageModel, model)
     hidden = torch.compile(network.hidden) if compiled else network.hidden
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -62,11 +61,6 @@ def summed_loss(model: nn.Module, precision: str, device: torch.device, compiled
         return head.summed_loss(states.flatten(0, 1).float(), network.lm_head.weight, targets.flatten(), kind)
 
     return loss
-
-
-def compiler() -> str | None:
-    """The C++ compiler that ``torch.compile`` needs on a CPU, or None."""
-    return next((found for name in ("g++", "clang++", "cl") if (found := shutil.which(name))), None)
 
 
 def micro_batch(network: Network, device: torch.device, batch: int, asked: int | None) -> int:

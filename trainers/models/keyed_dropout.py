@@ -18,6 +18,21 @@ from trainers.streams import torch_seed
 GROUP = 8
 #: Purpose of the streams of masks.
 DROPOUT = "dropout"
+#: The masks of the passes at work, the innermost last.
+_AT_WORK: list[Masks] = []
+
+
+@torch.library.custom_op("noisegrid::keyed_mask", mutates_args=())
+def _mask(values: torch.Tensor, keep: float) -> torch.Tensor:
+    """The next mask of the pass at work. One operation to ``torch.compile``, which would else trace the generators of
+    each place and compile for each anew; layers stay in order, since the values of one follow from the one before.
+    """
+    return _AT_WORK[-1].like(values, keep)
+
+
+@_mask.register_fake
+def _(values: torch.Tensor, keep: float) -> torch.Tensor:
+    return values.new_empty(values.shape)
 
 
 class Masks:
@@ -46,7 +61,7 @@ class Masks:
         mask = torch.empty((groups * GROUP, *values.shape[1:]), dtype=values.dtype, device=values.device)
         for place, generator in enumerate(self._generators):
             mask[place * GROUP : (place + 1) * GROUP].bernoulli_(keep, generator=generator)
-        return mask[skipped : skipped + self.count].div_(keep)
+        return mask[skipped : skipped + self.count] / keep
 
     def _generator(self, group: int, device: torch.device) -> torch.Generator:
         return torch.Generator(device).manual_seed(torch_seed(self.seed, f"{DROPOUT}/{group}"))
@@ -65,17 +80,18 @@ class KeyedDropout(nn.Module):
         if not 0 <= p < 1:
             raise ValueError(f"the rate of dropout is {p}; 0 or more and below 1 is allowed")
         self.p = p
-        self.masks: Masks | None = None
+        self.keyed = False
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0:
             return values
-        if self.masks is None:
+        if not self.keyed:
             raise RuntimeError(
                 "dropout in training mode needs to know which samples of the stream it sees: run the pass within "
                 "keyed_dropout.keyed(model, seed, start, count), or call model.eval()"
             )
-        return values * self.masks.like(values, 1 - self.p)
+        mask: torch.Tensor = _mask(values.detach(), 1 - self.p)
+        return values * mask
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -98,10 +114,12 @@ def keyed(model: nn.Module, seed: int, start: int, count: int) -> Iterator[None]
     """
     masks = Masks(seed, start, count)
     layers = [module for module in model.modules() if isinstance(module, KeyedDropout)]
+    _AT_WORK.append(masks)
     for layer in layers:
-        layer.masks = masks
+        layer.keyed = True
     try:
         yield
     finally:
+        _AT_WORK.pop()
         for layer in layers:
-            layer.masks = None
+            layer.keyed = False
