@@ -18,7 +18,7 @@ from reports.figures.item import Cell, Item
 from reports.figures.plate import Kind, Plate, Study
 from reports.files import StoreFiles
 from reports.generated import with_generated
-from reports.gradients import Shelf
+from reports.gradients import Analyses
 from reports.measures import Measured, measure
 from reports.points import Point, points
 from reports.predictions import Library, mapping_of
@@ -93,7 +93,7 @@ def analyse(files: StoreFiles) -> Analysis:
     rows = read_rows(tables)
     if not rows.trials:
         raise ReportError(_nothing(files.name, rows))
-    library, shelf, judgements, album = Library(files), Shelf(files), Judgements(files), Album(files)
+    library, shelf, judgements, album = Library(files), Analyses(files), Judgements(files), Album(files)
     measured = _measured(rows.trials, library, judgements)
     views = figure_sets(rows.trials, rows.attempted)
     slugs = _slugs([view.key for view in views])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.artifacts import DamagedError, content
-from reports.files import StoreFiles
 from reports.rows import Published
+from reports.shelf import Shelf
 
 Counts = npt.NDArray[np.int64]
 
@@ -25,8 +24,6 @@ CLASS_COUNTS_KEY = b"noisegrid.class_counts"  # in the file's metadata: a JSON l
 MOST_CLASSES = 1_000
 MOST_COUNT = 2**40  # images in one cell: sums of a million cells stay whole numbers of 64 bits
 LONGEST_COUNTS = 32 * MOST_CLASSES  # bytes of the JSON list
-#: Bytes of matrices held at once; those of a thousand classes take 32 MB a trial.
-HELD = 2**28
 
 
 @dataclass(frozen=True)
@@ -50,35 +47,15 @@ class Confusions:
         return sum(one.nbytes for one in self.counts.values())
 
 
-@dataclass
-class Judgements:
-    """Confusions by trial. The last used are held, up to ``held`` bytes; the others are read again when asked for.
+class Judgements(Shelf[Confusions]):
+    """Confusions by trial."""
 
-    ``problems`` tells which could not be used, and why.
-    """
+    def read(self, trial: Published) -> Confusions | None:
+        found = content(self.files, trial, ROLE)
+        return None if found is None else decode(found)
 
-    files: StoreFiles
-    problems: dict[str, str] = field(default_factory=dict)
-    held: int = HELD
-    _read: OrderedDict[str, Confusions | None] = field(default_factory=OrderedDict)
-
-    def of(self, trial: Published) -> Confusions | None:
-        """The trial's confusions; None where it kept none or they cannot be used."""
-        if trial.id in self._read:
-            self._read.move_to_end(trial.id)
-            return self._read[trial.id]
-        if trial.id in self.problems:
-            return None
-        try:
-            found = content(self.files, trial, ROLE)
-            read = None if found is None else decode(found)
-        except DamagedError as error:
-            self.problems[trial.id] = str(error)
-            read = None
-        self._read[trial.id] = read
-        while len(self._read) > 1 and sum(one.nbytes for one in self._read.values() if one is not None) > self.held:
-            self._read.popitem(last=False)
-        return read
+    def size(self, thing: Confusions) -> int:
+        return thing.nbytes
 
 
 def decode(found: bytes) -> Confusions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from reports.artifacts import DamagedError, content
-from reports.files import StoreFiles
 from reports.rows import Published
+from reports.shelf import Shelf
 
 PAIRS = ("clean_clean", "corrupt_corrupt", "clean_corrupt")
 BINS = 200  # of cosines from -1 to 1
@@ -39,24 +39,12 @@ class Gradients:
     signals: dict[tuple[str, bool], dict[str, float | None]]
 
 
-@dataclass
-class Shelf:
-    """Analyses by trial, each read once. ``problems`` tells which could not be used, and why."""
+class Analyses(Shelf[Gradients]):
+    """Analyses by trial."""
 
-    files: StoreFiles
-    problems: dict[str, str] = field(default_factory=dict)
-    _read: dict[str, Gradients | None] = field(default_factory=dict)
-
-    def of(self, trial: Published) -> Gradients | None:
-        """The trial's analyses; None where it left none or they cannot be used."""
-        if trial.id not in self._read:
-            try:
-                files = [content(self.files, trial, role) for role in ("gradients", "snr")]
-                self._read[trial.id] = None if files[0] is None or files[1] is None else decode(files[0], files[1])
-            except DamagedError as error:
-                self.problems[trial.id] = str(error)
-                self._read[trial.id] = None
-        return self._read[trial.id]
+    def read(self, trial: Published) -> Gradients | None:
+        cosines, signals = (content(self.files, trial, role) for role in ("gradients", "snr"))
+        return None if cosines is None or signals is None else decode(cosines, signals)
 
 
 def pooled(found: Sequence[Cosines]) -> Cosines:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.artifacts import DamagedError, content
-from reports.files import StoreFiles
 from reports.floors import Clean, Vector
 from reports.rows import Published
+from reports.shelf import Shelf
 
 ROLE = "truth_probability"
 CLASSES_KEY = b"noisegrid.classes"  # in the file's metadata, where its writer says how many classes there are
@@ -50,33 +49,17 @@ class Predictions:
 
 
 @dataclass
-class Library:
-    """Predictions by trial. The last used are held, up to ``held`` bytes; the others are read again when asked for.
+class Library(Shelf[Predictions]):
+    """Predictions by trial."""
 
-    ``problems`` tells which could not be used, and why.
-    """
-
-    files: StoreFiles
-    problems: dict[str, str] = field(default_factory=dict)
     held: int = HELD
-    _read: OrderedDict[str, Predictions | None] = field(default_factory=OrderedDict)
 
-    def of(self, trial: Published) -> Predictions | None:
-        """The trial's predictions; None where it kept none or they cannot be used."""
-        if trial.id in self._read:
-            self._read.move_to_end(trial.id)
-            return self._read[trial.id]
-        if trial.id in self.problems:
-            return None
-        try:
-            found = _predictions(self.files, trial)
-        except DamagedError as error:
-            self.problems[trial.id] = str(error)
-            found = None
-        self._read[trial.id] = found
-        while len(self._read) > 1 and sum(one.nbytes for one in self._read.values() if one is not None) > self.held:
-            self._read.popitem(last=False)
-        return found
+    def read(self, trial: Published) -> Predictions | None:
+        found = content(self.files, trial, ROLE)
+        return None if found is None else decode(found)
+
+    def size(self, thing: Predictions) -> int:
+        return thing.nbytes
 
 
 def mapping_of(text: str) -> tuple[object, ...] | None:
@@ -86,11 +69,6 @@ def mapping_of(text: str) -> tuple[object, ...] | None:
     except (ValueError, RecursionError):
         return None
     return tuple(tuple(row) if isinstance(row, list) else row for row in mapping) if isinstance(mapping, list) else None
-
-
-def _predictions(files: StoreFiles, trial: Published) -> Predictions | None:
-    found = content(files, trial, ROLE)
-    return None if found is None else decode(found)
 
 
 def decode(found: bytes) -> Predictions:

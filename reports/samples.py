@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.artifacts import DamagedError, content
-from reports.files import StoreFiles
 from reports.rows import Published
+from reports.shelf import Shelf
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -53,25 +53,10 @@ class Samples:
     by_label: Mapping[int, tuple[Sample, ...]]
 
 
-@dataclass
-class Album:
-    """Samples by trial, each read once. ``problems`` tells which could not be used, and why."""
+class Album(Shelf[Samples]):
+    """The first images by trial."""
 
-    files: StoreFiles
-    problems: dict[str, str] = field(default_factory=dict)
-    _read: dict[str, Samples | None] = field(default_factory=dict)
-
-    def of(self, trial: Published) -> Samples | None:
-        """The trial's first images; None where it kept none or they cannot be used."""
-        if trial.id not in self._read:
-            try:
-                self._read[trial.id] = self._samples(trial)
-            except DamagedError as error:
-                self.problems[trial.id] = str(error)
-                self._read[trial.id] = None
-        return self._read[trial.id]
-
-    def _samples(self, trial: Published) -> Samples | None:
+    def read(self, trial: Published) -> Samples | None:
         kept = trial.artifacts.get(ROLE)
         if kept is not None and kept.bytes > MOST_BYTES:
             raise DamagedError(f"the images take {kept.bytes:,} bytes; at most {MOST_BYTES:,} are read")
