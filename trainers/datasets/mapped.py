@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from trainers.datasets import record as records
 from trainers.datasets.durable import sync_folder, write_durably
 from trainers.datasets.images import Images, content_digest
 from trainers.errors import DataMissingError
@@ -95,30 +96,14 @@ def read_record(name: str, folder: Path, remedy: str) -> Record:
     Raises:
         DataMissingError: there is none, or it is damaged, or of a newer program.
     """
-    try:
-        held = json.loads((folder / RECORD).read_bytes())
-    except FileNotFoundError:
-        raise DataMissingError(f"data set {name!r} is not on this machine: {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise DataMissingError(
-            f"data set {name!r}: {folder / RECORD} cannot be read: {error}. To repair it, {remedy}"
-        ) from error
-    if not isinstance(held, dict) or held.pop("format", None) != FORMAT:
-        raise DataMissingError(f"data set {name!r}: {folder / RECORD} describes no images. To repair it, {remedy}")
-    if held.pop("version", None) != VERSION:
-        raise DataMissingError(
-            f"data set {name!r}: {folder} is of another format version; this program reads {VERSION}. "
-            f"Update the program, or {remedy}"
-        )
-    try:
-        record = Record(**held | {"classes": tuple(held["classes"]), "shape": tuple(held["shape"])})
-        if set(record.sizes) != set(PARTS) or len(record.shape) != 3 or not record.classes:
-            raise ValueError("its sizes, shape or classes are none of images")  # noqa: TRY301
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataMissingError(
-            f"data set {name!r}: {folder / RECORD} is damaged: {error}. To repair it, {remedy}"
-        ) from error
-    return record
+    return records.read_record(name, folder / RECORD, remedy, form=FORMAT, version=VERSION, of="images", build=_record)
+
+
+def _record(held: dict[str, Any]) -> Record:
+    found = Record(**held | {"classes": tuple(held["classes"]), "shape": tuple(held["shape"])})
+    if set(found.sizes) != set(PARTS) or len(found.shape) != 3 or not found.classes:
+        raise ValueError("its sizes, shape or classes are none of images")
+    return found
 
 
 def damages(folder: Path, record: Record, *, whole: bool) -> list[str]:

@@ -9,9 +9,10 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from trainers.datasets.durable import sync_folder
 from trainers.errors import SourceError, UnreachableError
@@ -48,6 +49,20 @@ def locked(folder: Path, record: str) -> Iterator[Path]:
         finally:
             if partial.is_dir() and {path.name for path in partial.iterdir()} <= {LOCK}:
                 shutil.rmtree(partial)
+
+
+def refuse_others(asked: Mapping[str, Any], before: object, folder: Path) -> None:
+    """Raises:
+    SourceError: ``asked`` is not what the folder was begun with, ``before``.
+    """
+    old = before if isinstance(before, Mapping) else {}
+    different = [
+        f"{key} was {old.get(key)}, is {asked.get(key)}" for key in {**old, **asked} if old.get(key) != asked.get(key)
+    ]
+    if different:
+        raise SourceError(
+            f"{folder} was prepared otherwise: {'; '.join(different)}. Give what it was, or begin anew with --restart"
+        )
 
 
 def cleared(partial: Path, record: str, files: Iterable[str]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.datasets import mapped
 from trainers.datasets.images import Images
-from trainers.datasets.root import cache_folder, data_folder
+from trainers.datasets.root import command, data_folder, named
 from trainers.errors import SpecError
 from trainers.protocol import UNKNOWN_CLASSES, Dataset
 from trainers.spec import ABSENT
@@ -53,11 +52,8 @@ class LocalImages:
 
     def remedy(self, root: Path | None) -> str:
         """The command that prepares them there, anew where they are there already."""
-        place = data_folder() if root is None else root
-        command = f"sweep prepare {self.folder} --images FOLDER --side PIXELS"
-        command += " --restart" if self.present(root) else ""
-        ours = place == cache_folder() / "data"  # where a command looks that is told nothing
-        return f"`{command}`" if ours else f"`{command} --data {shlex.quote(str(place))}`"
+        again = " --restart" if self.present(root) else ""
+        return command(f"sweep prepare {self.folder} --images FOLDER --side PIXELS{again}", root)
 
 
 class LocalFolders:
@@ -96,10 +92,7 @@ class LocalFolders:
 
     def names(self) -> list[str]:
         """Images that lie in the folder of users' data, sorted."""
-        folder = data_folder()
-        if not folder.is_dir():
-            return []
-        return sorted(path.name for path in folder.iterdir() if NAME.fullmatch(path.name) and mapped.is_there(path))
+        return named(NAME, mapped.is_there)
 
 
 FOLDERS = LocalFolders()

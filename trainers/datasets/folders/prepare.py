@@ -25,7 +25,7 @@ import PIL
 from trainers.datasets.durable import write_durably
 from trainers.datasets.folders.source import File, ImageSource, read_image, scanned
 from trainers.datasets.mapped import FILES, LABELS, PARTS, RECORD, Record, finish, is_there, read_record, save
-from trainers.datasets.partial import JOURNAL, cleared, locked, publish
+from trainers.datasets.partial import JOURNAL, cleared, locked, publish, refuse_others
 from trainers.errors import SourceError
 
 CHANNELS = 3
@@ -123,20 +123,8 @@ def prepare(
 
 def _known(asked: Asked, folder: Path) -> Record:
     record = read_record(asked.name, folder, "begin anew with --restart")
-    _refuse_others(asked, record.prepared.get("asked"), folder)
+    refuse_others(asked.said(), record.prepared.get("asked"), folder)
     return record
-
-
-def _refuse_others(asked: Asked, before: object, folder: Path) -> None:
-    """Raises:
-    SourceError: ``asked`` is not what the folder was begun with.
-    """
-    now, old = asked.said(), before if isinstance(before, Mapping) else {}
-    different = [f"{key} was {old.get(key)}, is {now[key]}" for key in now if old.get(key) != now[key]]
-    if different:
-        raise SourceError(
-            f"{folder} was prepared otherwise: {'; '.join(different)}. Give what it was, or begin anew with --restart"
-        )
 
 
 def _read_journal(asked: Asked, partial: Path) -> Journal | None:
@@ -149,7 +137,7 @@ def _read_journal(asked: Asked, partial: Path) -> Journal | None:
             raise ValueError("it does not tell of training and test")  # noqa: TRY301
     except (ValueError, TypeError) as error:
         raise SourceError(f"{path} is damaged: {error}. Begin anew with --restart") from error
-    _refuse_others(asked, journal.asked, partial)
+    refuse_others(asked.said(), journal.asked, partial)
     return journal
 
 

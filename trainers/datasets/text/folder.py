@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from trainers.datasets import record as records
 from trainers.datasets.text.corpus import Corpus, Tokens
 from trainers.datasets.text.tokenizer import FileTokenizer
 from trainers.errors import DataMissingError
@@ -77,30 +78,14 @@ def read_record(name: str, folder: Path, remedy: str) -> Record:
     Raises:
         DataMissingError: there is none, or it is damaged, or of a newer program.
     """
-    try:
-        held = json.loads((folder / RECORD).read_bytes())
-    except FileNotFoundError:
-        raise DataMissingError(f"data set {name!r} is not on this machine: {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise DataMissingError(
-            f"data set {name!r}: {folder / RECORD} cannot be read: {error}. To repair it, {remedy}"
-        ) from error
-    if not isinstance(held, dict) or held.pop("format", None) != FORMAT:
-        raise DataMissingError(f"data set {name!r}: {folder / RECORD} describes no corpus. To repair it, {remedy}")
-    if held.pop("version", None) != VERSION:
-        raise DataMissingError(
-            f"data set {name!r}: {folder} is of another format version; this program reads {VERSION}. "
-            f"Update the program, or {remedy}"
-        )
-    try:
-        record = Record(**held)
-        if set(record.sha256) != set(FILES) or set(record.bytes) != set(FILES) or set(record.tokens) != set(SPLITS):
-            raise ValueError("it lists other files than a corpus has")  # noqa: TRY301
-    except (TypeError, ValueError) as error:
-        raise DataMissingError(
-            f"data set {name!r}: {folder / RECORD} is damaged: {error}. To repair it, {remedy}"
-        ) from error
-    return record
+    return records.read_record(name, folder / RECORD, remedy, form=FORMAT, version=VERSION, of="corpus", build=_record)
+
+
+def _record(held: dict[str, Any]) -> Record:
+    found = Record(**held)
+    if set(found.sha256) != set(FILES) or set(found.bytes) != set(FILES) or set(found.tokens) != set(SPLITS):
+        raise ValueError("it lists other files than a corpus has")
+    return found
 
 
 def damages(folder: Path, record: Record, *, whole: bool) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.datasets.root import cache_folder, data_folder
+from trainers.datasets.root import command, data_folder, named
 from trainers.datasets.text.corpus import Corpus
 from trainers.datasets.text.folder import is_there, open_corpus, read_record, verified
 from trainers.errors import SpecError
@@ -52,10 +51,7 @@ class Local:
 
     def remedy(self, root: Path | None) -> str:
         """The whole command that prepares it there, anew where it is there already."""
-        place = data_folder() if root is None else root
-        command = self.command + (" --restart" if self.present(root) else "")
-        ours = place == cache_folder() / "data"  # where a command looks that is told nothing
-        return f"`{command}`" if ours else f"`{command} --data {shlex.quote(str(place))}`"
+        return command(self.command + (" --restart" if self.present(root) else ""), root)
 
 
 class LocalCorpora:
@@ -94,10 +90,7 @@ class LocalCorpora:
 
     def names(self) -> list[str]:
         """Corpora that lie in the folder of users' data, sorted."""
-        folder = data_folder()
-        if not folder.is_dir():
-            return []
-        return sorted(path.name for path in folder.iterdir() if NAME.fullmatch(path.name) and is_there(path))
+        return named(NAME, is_there)
 
 
 CORPORA = LocalCorpora()

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.datasets.durable import write_durably
-from trainers.datasets.partial import JOURNAL, cleared, locked, publish
+from trainers.datasets.partial import JOURNAL, cleared, locked, publish, refuse_others
 from trainers.datasets.text.bpe import separator_id, train_bpe, vocabulary_of
 from trainers.datasets.text.folder import FILES, RECORD, TOKENIZER, Record, is_there, read_record
 from trainers.datasets.text.sources import Read, Source, pieces
@@ -113,14 +113,14 @@ def prepare(
     """
     if not restart and is_there(asked.folder):
         record = read_record(asked.name, asked.folder, "begin anew with --restart")
-        _refuse_others(asked, record.prepared.get("asked"), asked.folder)
+        refuse_others(asked.said(), record.prepared.get("asked"), asked.folder)
         return Prepared(record, "there")
     with locked(asked.folder, RECORD) as partial:
         if restart:
             cleared(partial, RECORD, FILES)
         if is_there(partial):  # whole, but killed before it got its name
             record = read_record(asked.name, partial, "begin anew with --restart")
-            _refuse_others(asked, record.prepared.get("asked"), partial)
+            refuse_others(asked.said(), record.prepared.get("asked"), partial)
             publish(partial, asked.folder, RECORD)
             return Prepared(record, "continued")
         journal = _read_journal(asked, partial)
@@ -136,21 +136,6 @@ def prepare(
         return Prepared(record, did)
 
 
-def _refuse_others(asked: Asked, before: object, folder: Path) -> None:
-    """Raises:
-    SourceError: ``asked`` is not what the folder was begun with.
-    """
-    now = asked.said()
-    old = before if isinstance(before, Mapping) else {}
-    different = [
-        f"{key} was {old.get(key)}, is {now.get(key)}" for key in {**old, **now} if old.get(key) != now.get(key)
-    ]
-    if different:
-        raise SourceError(
-            f"{folder} was prepared otherwise: {'; '.join(different)}. Give what it was, or begin anew with --restart"
-        )
-
-
 def _read_journal(asked: Asked, partial: Path) -> Journal | None:
     path = partial / JOURNAL
     if not path.is_file():
@@ -159,7 +144,7 @@ def _read_journal(asked: Asked, partial: Path) -> Journal | None:
         journal = Journal(**json.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise SourceError(f"{path} is damaged: {error}. Begin anew with --restart") from error
-    _refuse_others(asked, journal.asked, partial)
+    refuse_others(asked.said(), journal.asked, partial)
     engine = partial / TOKENIZER
     if not engine.is_file() or hashlib.sha256(engine.read_bytes()).hexdigest() != journal.tokenizer_sha256:
         raise SourceError(f"{engine} is not the tokenizer that the preparation began with. Begin anew with --restart")
