@@ -197,6 +197,17 @@ class BudgetSpec(Fields):
     rule: Literal["scaled", "fixed"] = "scaled"
 
 
+def check_every(every: int | None, batch: BatchSpec, unit: str = "samples") -> None:
+    """Raises:
+    ValueError: evaluations every so many samples would not fall between batches.
+    """
+    if every is not None and every % batch.total:
+        raise ValueError(
+            f"evaluation.every_samples is {every}, which is no multiple of the batch, {batch.total} {unit} "
+            f"({batch.size} x {batch.multiplier}); the nearest is {max(1, round(every / batch.total)) * batch.total}"
+        )
+
+
 class TrialSpec(Fields):
     """What all families share. ``needs`` maps a role to the id of the trial that fills it."""
 

@@ -116,7 +116,7 @@ class DrawingEvaluation(Faulty):
 
 class TracingEvaluation(Faulty):
     def evaluate(self) -> Sequence[Metric]:
-        self.inner._loss.zero_()
+        self.inner._loss.total.zero_()
         return self.inner.evaluate()
 
 

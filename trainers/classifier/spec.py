@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from trainers.datasets.subset import SubsetSpec
-from trainers.spec import MAX_SAMPLES, Fields, TrialSpec, later
+from trainers.spec import MAX_SAMPLES, Fields, TrialSpec, check_every, later
 
 #: AdamW moves each parameter by about the rate itself at every step; what suits SGD throws it off.
 LARGEST_ADAMW_RATE = 0.03
@@ -78,12 +78,7 @@ class ClassifierSpec(TrialSpec):
 
     @model_validator(mode="after")
     def _lengths(self) -> ClassifierSpec:
-        every, batch = self.evaluation.every_samples, self.batch.total
-        if every is not None and every % batch:
-            raise ValueError(
-                f"evaluation.every_samples is {every}, which is no multiple of the batch, {batch} samples "
-                f"({self.batch.size} x {self.batch.multiplier}); the nearest is {max(1, round(every / batch)) * batch}"
-            )
+        check_every(self.evaluation.every_samples, self.batch)
         warmup = self.schedule.warmup_samples
         if warmup >= self.annealed_over:
             raise ValueError(

@@ -30,6 +30,7 @@ from trainers.noise.corruption import corruption
 from trainers.protocol import Artifact, Metric
 from trainers.state import copied, identity, load_optimiser, optimiser_state
 from trainers.streams import order
+from trainers.training_loss import TrainingLoss, end_of_call
 
 if TYPE_CHECKING:
     from trainers.datasets.images import Images
@@ -82,7 +83,7 @@ class ClassifierTrainer:
         self._optimiser = optimiser_for(spec.optimiser, list(self._model.parameters()))
         self._position = 0
         self._wrong = 0
-        self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._loss = TrainingLoss(spec.evaluate_every, self._device)
         self._measured: predictions.Matrix | None = None
 
     @property
@@ -107,18 +108,14 @@ class ClassifierTrainer:
         Raises:
             DivergedError: the loss is not finite.
         """
-        batch = self.spec.batch.total
-        end = min(self._position + -(-max(samples, 0) // batch) * batch, self.spec.samples)
+        batch, end = self.spec.batch.total, end_of_call(self.spec, self._position, samples)
         while self._position < end:
             self._block(min(end, self._position + max(1, BLOCK // batch) * batch))
 
     def _block(self, end: int) -> None:
         """Train up to ``end``, or to the next evaluation point if that comes first."""
-        start, batch, every = self._position, self.spec.batch.total, self.spec.evaluate_every
-        if every:
-            end = min(end, (start // every + 1) * every)
-            if start % every == 0:  # the mean loss is that since the last evaluation, whether or not it took place
-                self._loss.zero_()
+        start, batch = self._position, self.spec.batch.total
+        end = self._loss.begin(start, end)
         examples = self.examples(start, end - start)
         targets = self._corruption.targets(examples, start)
         wrong = int(np.count_nonzero(targets != self._truth[examples]))
@@ -136,8 +133,7 @@ class ClassifierTrainer:
                 images = self._train_images.take(at[step], None if drawn is None else drawn[step])
                 self._step(images, labels[step], learning_rate(self.spec, start + first, self._size))
         self._position, self._wrong = end, self._wrong + wrong
-        # Once a block, since reading the loss makes a GPU wait. A sum that is not finite stays so: nothing is missed.
-        if not bool(torch.isfinite(self._loss)):
+        if not self._loss.finite():
             raise DivergedError(
                 f"the loss is not finite within samples {start} to {end} of {self.spec.samples}, at a learning rate of "
                 f"{learning_rate(self.spec, start, self._size):.3g}; lower optimiser.learning_rate "
@@ -151,7 +147,7 @@ class ClassifierTrainer:
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        self._loss += loss.detach().double() * len(targets)
+        self._loss.total += loss.detach().double() * len(targets)
 
     def evaluate(self) -> Sequence[Metric]:
         """The metrics of ``trainers.classifier.METRICS`` on the clean test labels, and the mean noisy training loss.
@@ -167,13 +163,8 @@ class ClassifierTrainer:
             Metric("sampled_accuracy", predictions.sampled_accuracy(log_p, labels)),
             Metric("channel_inverted_nll", inverted),
             Metric("inversion_boundary_share", boundary),
-            Metric("train_loss", self._mean_loss(), split="train"),
+            Metric("train_loss", self._loss.mean(self._position), split="train"),
         )
-
-    def _mean_loss(self) -> float | None:
-        every = self.spec.evaluate_every
-        since = (self._position - 1) // every * every if every else 0
-        return self._loss.item() / (self._position - since) if self._position else None
 
     def _log_probabilities(self) -> predictions.Matrix:
         """Log-probabilities of the test images [N, n]; kept until the weights move."""
@@ -198,7 +189,7 @@ class ClassifierTrainer:
             "spec": identity(self.spec),
             "position": self._position,
             "wrong": self._wrong,
-            "loss": self._loss.clone(),
+            "loss": self._loss.total.clone(),
             "model": copied(self._model.state_dict()),
             "optimiser": optimiser_state(self._optimiser),
         }
@@ -210,7 +201,7 @@ class ClassifierTrainer:
         check(given, self.spec, self._model.state_dict(), self._model.parameters())
         self._model.load_state_dict(given["model"])
         load_optimiser(self._optimiser, given["optimiser"])
-        self._loss.copy_(given["loss"])
+        self._loss.total.copy_(given["loss"])
         self._position, self._wrong = given["position"], given["wrong"]
         self._measured = None
 

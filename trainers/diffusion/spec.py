@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from trainers.datasets.subset import SubsetSpec
-from trainers.spec import MAX_SAMPLES, Fields, TrialSpec
+from trainers.spec import MAX_SAMPLES, Fields, TrialSpec, check_every
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -155,12 +155,7 @@ class DiffusionSpec(TrialSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> DiffusionSpec:
-        every, batch = self.evaluation.every_samples, self.batch.total
-        if every is not None and every % batch:
-            raise ValueError(
-                f"evaluation.every_samples is {every}, which is no multiple of the batch, {batch} samples "
-                f"({self.batch.size} x {self.batch.multiplier}); the nearest is {max(1, round(every / batch)) * batch}"
-            )
+        check_every(self.evaluation.every_samples, self.batch)
         if self.schedule.warmup_samples >= self.samples:
             raise ValueError(
                 f"schedule.warmup_samples is {self.schedule.warmup_samples}, and the trial has {self.samples} samples; "

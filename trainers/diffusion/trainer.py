@@ -38,6 +38,7 @@ from trainers.models.keyed_dropout import keyed
 from trainers.noise.corruption import corruption
 from trainers.protocol import Artifact, Cost, Metric
 from trainers.state import copied, identity, load_optimiser, optimiser_state
+from trainers.training_loss import TrainingLoss, end_of_call
 
 if TYPE_CHECKING:
     from trainers.datasets.images import Images
@@ -86,7 +87,7 @@ class DiffusionTrainer:
         )
         self._position = 0
         self._wrong = 0
-        self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._loss = TrainingLoss(spec.evaluate_every, self._device)
         self._drawn = self._no_images()
         self._rest: torch.Tensor | None = None  # what an evaluation drew beyond the state's
         self._log_p: predictions.Matrix | None = None
@@ -119,26 +120,21 @@ class DiffusionTrainer:
         Raises:
             DivergedError: the loss is not finite.
         """
-        batch = self.spec.batch.total
-        end = min(self._position + -(-max(samples, 0) // batch) * batch, self.spec.samples)
+        end = end_of_call(self.spec, self._position, samples)
         while self._position < end:
             self._block(min(end, self._source.reach(self._position)))
 
     def _block(self, end: int) -> None:
         """Train up to ``end``, or to the next evaluation point if that comes first."""
-        start, batch, every = self._position, self.spec.batch.total, self.spec.evaluate_every
-        if every:
-            end = min(end, (start // every + 1) * every)
-            if start % every == 0:  # the mean loss is that since the last evaluation, whether or not it took place
-                self._loss.zero_()
+        start, batch = self._position, self.spec.batch.total
+        end = self._loss.begin(start, end)
         self._forget()
         wrong = 0
         with repeatable(self._device, attention=True):
             for first in range(start, end, batch):
                 wrong += self._step(first, min(batch, end - first))
         self._position, self._wrong = end, self._wrong + wrong
-        # Once a block, since reading the loss makes a GPU wait. A sum that is not finite stays so: nothing is missed.
-        if not bool(torch.isfinite(self._loss)):
+        if not self._loss.finite():
             raise DivergedError(
                 f"the loss is not finite within images {start} to {end} of {self.spec.samples}, at a learning rate of "
                 f"{learning_rate(self.spec, start, self._source.epoch):.3g}; lower optimiser.learning_rate "
@@ -158,7 +154,7 @@ class DiffusionTrainer:
             with keyed(self._model, spec.seed, first, last - first):
                 loss = losses(self._model, self._way, *of).sum()
             (loss / count).backward()  # type: ignore[no-untyped-call]
-            self._loss += loss.detach()
+            self._loss.total += loss.detach()
         if spec.optimiser.clip > 0:
             torch.nn.utils.clip_grad_norm_(self._moving, spec.optimiser.clip)
         self._optimiser.step()
@@ -195,12 +191,7 @@ class DiffusionTrainer:
             DivergedError: the model's outputs are not finite.
         """
         found = [Metric(name, value) for name, value in {**self._as_classifier(), **self._score().metrics()}.items()]
-        return (*found, Metric("train_loss", self._mean_loss(), split="train"))
-
-    def _mean_loss(self) -> float | None:
-        every = self.spec.evaluate_every
-        since = (self._position - 1) // every * every if every else 0
-        return self._loss.item() / (self._position - since) if self._position else None
+        return (*found, Metric("train_loss", self._loss.mean(self._position), split="train"))
 
     def _score(self) -> Scores:
         if self._scores is None:
@@ -272,7 +263,7 @@ class DiffusionTrainer:
             "spec": identity(self.spec),
             "position": self._position,
             "wrong": self._wrong,
-            "loss": self._loss.clone(),
+            "loss": self._loss.total.clone(),
             "model": copied(dict(self._model.named_parameters())),
             "average": copied(dict(self._averaged.named_parameters())),
             "optimiser": optimiser_state(self._optimiser),
@@ -287,7 +278,7 @@ class DiffusionTrainer:
         self._model.load_state_dict(given["model"])
         self._averaged.load_state_dict(given["average"])
         load_optimiser(self._optimiser, given["optimiser"])
-        self._loss.copy_(given["loss"])
+        self._loss.total.copy_(given["loss"])
         self._forget()
         self._position, self._wrong = given["position"], given["wrong"]
         self._drawn = given["drawn"].cpu().clone()

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from trainers.noise.token_spec import TokenNoiseSpec
-from trainers.spec import MAX_SAMPLES, BatchSpec, Fields, PositiveInt, TrialSpec
+from trainers.spec import MAX_SAMPLES, BatchSpec, Fields, PositiveInt, TrialSpec, check_every
 
 MAX_CONTEXT = 65_536
 MAX_VOCABULARY = 1_000_000
@@ -113,12 +113,7 @@ class LanguageSpec(NetworkFields):
 
     @model_validator(mode="after")
     def _lengths(self) -> LanguageSpec:
-        every, batch = self.evaluation.every_samples, self.batch.total
-        if every is not None and every % batch:
-            raise ValueError(
-                f"evaluation.every_samples is {every}, which is no multiple of the batch, {batch} sequences "
-                f"({self.batch.size} x {self.batch.multiplier}); the nearest is {max(1, round(every / batch)) * batch}"
-            )
+        check_every(self.evaluation.every_samples, self.batch, "sequences")
         if self.warmup_samples >= self.samples:
             raise ValueError(
                 f"schedule.warmup_tokens is {self.schedule.warmup_tokens}, that is {self.warmup_samples} sequences at "

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from trainers.datasets.text.corpus import Corpus
 from trainers.device import check_precision, repeatable, usable
@@ -31,6 +30,7 @@ from trainers.models.catalogue import trainable
 from trainers.noise.channel import structured
 from trainers.protocol import Artifact, Cost, Metric
 from trainers.state import copied, identity, load_optimiser, optimiser_state
+from trainers.training_loss import TrainingLoss, end_of_call
 
 #: Purpose of the stream of the crops that the original's estimate reads.
 PAPER_ESTIMATE = "paper_estimate"
@@ -71,7 +71,7 @@ class LanguageTrainer:
         self._moving = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._position = 0
         self._wrong = 0
-        self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._loss = TrainingLoss(spec.evaluate_every, self._device)
         self._measured: Measured | None = None
         self._written: Artifact | None = None
 
@@ -102,26 +102,21 @@ class LanguageTrainer:
         Raises:
             DivergedError: the loss is not finite.
         """
-        batch = self.spec.batch.total
-        end = min(self._position + -(-max(samples, 0) // batch) * batch, self.spec.samples)
+        end = end_of_call(self.spec, self._position, samples)
         while self._position < end:
             self._block(min(end, self._source.reach(self._position)))
 
     def _block(self, end: int) -> None:
         """Train up to ``end``, or to the next evaluation point if that comes first."""
-        start, batch, every = self._position, self.spec.batch.total, self.spec.evaluate_every
-        if every:
-            end = min(end, (start // every + 1) * every)
-            if start % every == 0:  # the mean loss is that since the last evaluation, whether or not it took place
-                self._loss.zero_()
+        start, batch = self._position, self.spec.batch.total
+        end = self._loss.begin(start, end)
         self._measured = self._written = None
         wrong = 0
         with repeatable(self._device, attention=True):
             for first in range(start, end, batch):
                 wrong += self._step(first, min(batch, end - first))
         self._position, self._wrong = end, self._wrong + wrong
-        # Once a block, since reading the loss makes a GPU wait. A sum that is not finite stays so: nothing is missed.
-        if not bool(torch.isfinite(self._loss)):
+        if not self._loss.finite():
             raise DivergedError(
                 f"the loss is not finite within sequences {start} to {end} of {self.spec.samples}, at a learning rate "
                 f"of {learning_rate(self.spec, start):.3g}; lower optimiser.learning_rate "
@@ -140,7 +135,7 @@ class LanguageTrainer:
             part = slice(first - block.first, last - block.first)
             loss = self._loss_of(block.inputs[part], block.targets[part]) / self.spec.context
             (loss / count).backward()  # type: ignore[no-untyped-call]
-            self._loss += loss.detach()
+            self._loss.total += loss.detach()
             wrong += int(block.wrong[part].sum())
             first = last
         clip(self._moving, self.spec.optimiser.clip)
@@ -155,12 +150,7 @@ class LanguageTrainer:
         """
         measured = [Metric(name, value) for name, value in self._measure().metrics().items()]
         estimate = Metric("paper_estimate", self._paper_estimate())
-        return (*measured, estimate, Metric("train_loss", self._mean_loss(), split="train"))
-
-    def _mean_loss(self) -> float | None:
-        every = self.spec.evaluate_every
-        since = (self._position - 1) // every * every if every else 0
-        return self._loss.item() / (self._position - since) if self._position else None
+        return (*measured, estimate, Metric("train_loss", self._loss.mean(self._position), split="train"))
 
     def _reader(self) -> Reader:
         corpus, spec = self._corpus, self.spec
@@ -197,7 +187,7 @@ class LanguageTrainer:
             "spec": identity(self.spec),
             "position": self._position,
             "wrong": self._wrong,
-            "loss": self._loss.clone(),
+            "loss": self._loss.total.clone(),
             "model": copied(language.weights(self._model)),
             "optimiser": optimiser_state(self._optimiser),
         }
@@ -209,7 +199,7 @@ class LanguageTrainer:
         check(given, self.spec, language.weights(self._model), self._moving)
         language.load(self._model, given["model"])
         load_optimiser(self._optimiser, given["optimiser"])
-        self._loss.copy_(given["loss"])
+        self._loss.total.copy_(given["loss"])
         self._position, self._wrong = given["position"], given["wrong"]
         self._measured = self._written = None
 
