@@ -1,4 +1,4 @@
-"""Images that a trial drew: the artifact ``samples``, of which only as many are read as a figure shows."""
+"""Images that a trial drew: the artifact ``images``, of which only as many are read as a figure shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reports.shelf import Shelf
 
 Pixels = npt.NDArray[np.uint8]
 
-ROLE = "samples"
+ROLE = "images"
 COLUMNS = ("index", "label", "png", "judged", "judged_p", "second_judged")
 LABELS = 20  # classes that a figure has columns for, the first ones
 EACH = 5  # images of each

@@ -11,7 +11,7 @@ from reports import captions, text
 from reports.cells import Panel
 from reports.figures.plate import Group, Kind, Plate, Sheet, Study, Table
 from reports.figures.samples_grid import Block, draw
-from reports.samples import EACH, LABELS, Samples
+from reports.samples import EACH, LABELS, ROLE, Samples
 
 TITLE = "Drawn images"
 MOST_RATIOS = 6  # blocks that a page holds
@@ -46,7 +46,7 @@ def _shown(study: Study, panel: Panel) -> Shown | None:
     """The images of the lowest seed at the lowest multiplier; of more ratios than there is room for, spread evenly."""
     for multiplier, seed in sorted({(multiplier, seed) for _, multiplier, seed in panel.trials}):
         trials = [(r, trial) for (r, m, s), trial in panel.trials.items() if (m, s) == (multiplier, seed)]
-        kept = sorted((r, trial) for r, trial in trials if "samples" in trial.artifacts)
+        kept = sorted((r, trial) for r, trial in trials if ROLE in trial.artifacts)
         places = {round(at * (len(kept) - 1) / max(1, MOST_RATIOS - 1)) for at in range(MOST_RATIOS)}
         chosen = kept if len(kept) <= MOST_RATIOS else [kept[place] for place in sorted(places)]
         read = {ratio: samples for ratio, trial in chosen if (samples := study.samples(trial)) is not None}

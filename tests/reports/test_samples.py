@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures.image_store import Pictures, pictures, png, publish_images, samples_table
 from fixtures.language_store import parquet
-from fixtures.report_store import Rows
+from fixtures.report_store import Cell, Rows
 
 from reports import samples
 from reports.analysis import analyse
@@ -22,6 +22,7 @@ from reports.files import open_store
 from reports.rows import Kept, read_rows
 from reports.samples import EACH, LABELS, Album, decode
 from trainers.diffusion import artifact
+from trainers.language import samples as texts
 
 CELL = Pictures(Fraction(1), classes=3)
 
@@ -133,7 +134,7 @@ def test_a_file_beyond_reason_is_not_opened(tmp_path: Path) -> None:
     publish_images(rows, CELL)
     files, (trial,) = trials_of(rows, tmp_path / "store")
     kept = dict(trial.artifacts)
-    trial.artifacts["samples"] = Kept("files/none.parquet", samples.MOST_BYTES + 1, kept["samples"].sha256)
+    trial.artifacts["images"] = Kept("files/none.parquet", samples.MOST_BYTES + 1, kept["images"].sha256)
     album = Album(files)
     assert album.of(trial) is None
     assert "at most 1,073,741,824 are read" in album.problems[trial.id]
@@ -145,18 +146,28 @@ def test_images_of_other_seeds_are_never_read(tmp_path: Path) -> None:
         publish_images(rows, cell)
     for row in rows.tables["artifacts"]:
         seeds = {cell.id: cell.seed for cell in pictures(("0", "1"))}
-        if row["role"] == "samples" and seeds[row["id"]]:
+        if row["role"] == "images" and seeds[row["id"]]:
             del rows.files[row["path"]]
     analysis = analyse(open_store(rows.write(tmp_path / "store", one_file=True)))
     assert not analysis.problems
     assert [plate.kind for plate in analysis.sections[0].plates] == ["samples", "confusion"]
 
 
+def test_texts_that_a_language_model_left_are_not_taken_for_images(tmp_path: Path) -> None:
+    rows = Rows()
+    cell = Cell(Fraction(1), family="language", model="gpt2_tiny")
+    attempt = rows.publish(cell, measured={"top1": 0.5}, kept=False)
+    rows.keep(cell, attempt, b'{"samples": ["a text"]}', role=texts.ROLE)
+    analysis = analyse(open_store(rows.write(tmp_path / "store", one_file=True)))
+    assert texts.ROLE in analysis.trials[0].artifacts
+    assert not analysis.problems
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_the_family_writes_is_read(channels: int) -> None:
     images = np.random.default_rng(channels).integers(0, 256, (20, channels, 8, 8), dtype=np.uint8)
     labels, verdicts = np.arange(20) % 4, np.arange(20) % 3
-    written = artifact.samples(images, labels, verdicts, np.linspace(0, 1, 20), None).content
+    written = artifact.images(images, labels, verdicts, np.linspace(0, 1, 20), None).content
     assert pq.read_schema(pa.BufferReader(written)).names == list(samples.COLUMNS)
     found = decode(written)
     assert found is not None

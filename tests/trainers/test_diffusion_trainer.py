@@ -338,7 +338,7 @@ def test_the_judges_metrics_are_null_without_one() -> None:
     found = {metric.name: metric.value for metric in trainer.evaluate()}
     assert found["consistency"] is None
     assert found["neighbour_distance"] is not None
-    assert {one.role for one in trainer.artifacts()} == {"weights", "truth_probability", "samples"}
+    assert {one.role for one in trainer.artifacts()} == {"weights", "truth_probability", "images"}
 
 
 def test_nothing_drawn_and_nothing_classified_leaves_the_weights() -> None:

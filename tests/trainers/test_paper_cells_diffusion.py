@@ -92,4 +92,4 @@ def test_two_steps_of_the_diffusion_cells(group: str, dataset: str, data: Path, 
     assert np.isfinite(found["train_loss"])
     assert found["consistency"] in (0, 0.5, 1)
     assert found["judge_accuracy"] is not None
-    assert {one.role for one in trainer.artifacts()} == {"truth_probability", "weights", "samples", "confusion"}
+    assert {one.role for one in trainer.artifacts()} == {"truth_probability", "weights", "images", "confusion"}

@@ -112,8 +112,8 @@ def test_without_judges_what_takes_one_is_null() -> None:
     found = scored({})
     measured = {name for name, value in found.metrics().items() if value is not None}
     assert measured == {"neighbour_distance", "neighbour_distance_real", "memorised_share"}
-    assert [one.role for one in found.artifacts()] == ["samples"]
-    left = table(found, "samples")
+    assert [one.role for one in found.artifacts()] == ["images"]
+    left = table(found, "images")
     assert [left[name].null_count for name in ("judged", "judged_p", "second_judged")] == [30] * 3
 
 
@@ -134,7 +134,7 @@ def test_no_images(judges: dict[str, Judge]) -> None:
 
 def test_samples_are_the_images_with_their_verdicts(judges: dict[str, Judge]) -> None:
     found = scored(judges, requested=MIXED)
-    left = table(found, "samples")
+    left = table(found, "images")
     assert [(field.name, str(field.type)) for field in left.schema] == [
         ("index", "int64"),
         ("label", "int32"),

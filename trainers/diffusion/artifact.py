@@ -1,4 +1,4 @@
-"""The artifacts ``samples`` and ``confusion``: generated images with their verdicts, and what judges took for what."""
+"""The artifacts ``images`` and ``confusion``: generated images with their verdicts, and what judges took for what."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from trainers.errors import SpecError
 from trainers.protocol import Artifact
 
-SAMPLES, CONFUSION = "samples", "confusion"
+IMAGES, CONFUSION = "images", "confusion"
 #: In the metadata of ``confusion``: training images of each class, as JSON.
 COUNTS_KEY = b"noisegrid.class_counts"
 
@@ -52,8 +52,8 @@ def png(image: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def samples(
-    images: npt.NDArray[np.uint8],
+def images(
+    drawn: npt.NDArray[np.uint8],
     requested: Labels,
     judged: Labels | None,
     probability: npt.NDArray[np.float64] | None,
@@ -65,7 +65,7 @@ def samples(
     """
     import pyarrow as pa
 
-    count = len(images)
+    count = len(drawn)
 
     def column(values: npt.NDArray[Any] | None, kind: Any) -> Any:
         return pa.nulls(count, kind) if values is None else pa.array(values, kind)
@@ -74,13 +74,13 @@ def samples(
         {
             "index": pa.array(np.arange(count), pa.int64()),
             "label": pa.array(requested, pa.int32()),
-            "png": pa.array([png(image) for image in images], pa.binary()),
+            "png": pa.array([png(image) for image in drawn], pa.binary()),
             "judged": column(judged, pa.int32()),
             "judged_p": column(probability, pa.float32()),
             "second_judged": column(second, pa.int32()),
         }
     )
-    return _parquet(SAMPLES, table)
+    return _parquet(IMAGES, table)
 
 
 def confusion(counts: Iterable[tuple[str, str, Labels]], class_counts: Labels) -> Artifact:

@@ -83,13 +83,13 @@ class Scores:
         }
 
     def artifacts(self) -> list[Artifact]:
-        """``samples`` where images were drawn, ``confusion`` where a judge saw any."""
+        """``images`` where images were drawn, ``confusion`` where a judge saw any."""
         found = []
         first, second = self.judged.get(JUDGE), self.judged.get(SECOND_JUDGE)
         if len(self.images):
             rows = np.arange(len(self.images))
             found.append(
-                artifact.samples(
+                artifact.images(
                     self.images,
                     self.requested,
                     first.drawn.judged if first else None,

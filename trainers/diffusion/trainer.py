@@ -284,7 +284,7 @@ class DiffusionTrainer:
         self._drawn = given["drawn"].cpu().clone()
 
     def artifacts(self) -> Sequence[Artifact]:
-        """``weights``; ``truth_probability``, ``samples`` and ``confusion`` where there is anything in them."""
+        """``weights``; ``truth_probability``, ``images`` and ``confusion`` where there is anything in them."""
         examples = self._classified()
         found = [weights.artifact(self._averaged, self._network, self.spec.parametrisation)]
         if len(examples):
